@@ -1,0 +1,59 @@
+"""Builds the native part of fastcount; everything else is in pyproject.toml.
+
+Switches (environment variables, each ``1`` to turn on):
+    FASTCOUNT_DEBUG      asserts of our own and Cython's bounds checks, -O1 -g
+    FASTCOUNT_SANITIZE   AddressSanitizer and UndefinedBehaviorSanitizer (see ``make asan``)
+    FASTCOUNT_LINETRACE  line tracing, for coverage and profilers
+"""
+
+import os
+from pathlib import Path
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+
+
+def switch(name: str) -> bool:
+    return os.environ.get(f"FASTCOUNT_{name}", "0") not in ("", "0")
+
+
+debug, sanitize, linetrace = switch("DEBUG"), switch("SANITIZE"), switch("LINETRACE")
+cflags = ["-std=c11", "-O1" if debug or sanitize else "-O3", "-g", "-fno-strict-aliasing", "-Wall", "-Wno-unused-function"]
+ldflags: list[str] = []
+macros = [("_GNU_SOURCE", "1")]
+if debug or sanitize:
+    macros.append(("FC_DEBUG", "1"))
+if sanitize:
+    flags = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"]
+    cflags += flags
+    ldflags += flags
+if linetrace:
+    macros.append(("CYTHON_TRACE_NOGIL", "1"))
+
+extensions = [
+    Extension(
+        ".".join(path.relative_to("src").with_suffix("").parts),
+        [str(path)],
+        extra_compile_args=cflags,
+        extra_link_args=ldflags,
+        define_macros=macros,
+    )
+    for path in sorted(Path("src/fastcount").rglob("*.pyx"))
+]
+
+setup(
+    ext_modules=cythonize(
+        extensions,
+        build_dir="build/cython",
+        compiler_directives={
+            "language_level": 3,
+            "boundscheck": debug,
+            "wraparound": False,
+            "initializedcheck": debug,
+            "cdivision": True,
+            "embedsignature": True,
+            "linetrace": linetrace,
+            "freethreading_compatible": False,
+        },
+    )
+)
