@@ -1,0 +1,31 @@
+from libc.stdint cimport uint64_t
+
+from fastcount.native.atomic cimport pthread_mutex_t
+from fastcount.native.intake cimport intake_t, tally_t
+from fastcount.native.ledger cimport ledger_t, source_t
+from fastcount.native.shard cimport batch_t, store_t
+from fastcount.native.udp cimport udp_t
+
+
+cdef class Store:
+    cdef store_t store
+    cdef ledger_t ledger
+    cdef tally_t tally
+    cdef intake_t intake           # of `apply`, under apply_lock
+    cdef pthread_mutex_t apply_lock
+    cdef bint ready
+    cdef readonly dict limits
+
+    cdef tuple type_names(self)
+    cdef dict source_row(self, const source_t *s, uint64_t now)
+
+
+cdef class Batch:
+    cdef batch_t batch
+    cdef readonly tuple types
+
+
+cdef class UdpReceiver:
+    cdef udp_t udp
+    cdef Store owner
+    cdef bint ready

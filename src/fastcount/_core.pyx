@@ -1,0 +1,403 @@
+"""The store: the only Python door to the native part. _core.pyi says what each method promises."""
+
+import os
+from collections import namedtuple
+
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy, memset
+
+from fastcount.errors import FrameError, InvalidName, LimitReached
+from fastcount.wire import ERRORS
+
+from fastcount.native.atomic cimport (
+    fc_load, fc_peek, pthread_mutex_destroy, pthread_mutex_init, pthread_mutex_lock, pthread_mutex_unlock,
+)
+from fastcount.native.frame cimport E_NONE, E_VERSION, N_ERRORS, frame_header, frame_records, frame_t
+from fastcount.native.hash cimport hash_key_t
+from fastcount.native.intake cimport intake_apply, intake_frame, monotonic_ns
+from fastcount.native.ledger cimport (
+    ADMITTED, MAX_ADDRESS, WINDOW as LEDGER_WINDOW, address_t, books_add, books_t, ledger_copy, ledger_free, ledger_init,
+    source_t,
+)
+from fastcount.native.refusals cimport N_PREFIXES, prefix_t, refusals_read
+from fastcount.native.shard cimport (
+    APPLIED, MAX_SHARDS, REFUSED_COUNTERS, REFUSED_MEMORY, REFUSED_TYPES, batch_free, ranked_t, scratch_free,
+    scratch_reserve, scratch_t, store_apply, store_enter, store_free, store_incr, store_init, store_leave, store_read,
+    store_reset, store_saturated, store_swap, store_top,
+)
+from fastcount.native.table cimport MAX_ID
+from fastcount.native.text cimport text_valid, type_valid
+from fastcount.native.types cimport TYPE_UNKNOWN, types_find
+from fastcount.native.udp cimport APPLY_AT, udp_free, udp_init, udp_run, udp_stop
+
+WINDOW = LEDGER_WINDOW
+VERDICTS = ("applied", "duplicate", "stale", "ahead", "inconsistent")
+LIMITS = {REFUSED_TYPES: "max_types", REFUSED_COUNTERS: "max_counters", REFUSED_MEMORY: "max_memory"}
+
+Applied = namedtuple("Applied", ("status", "records", "refused"))
+Reading = namedtuple("Reading", ("value", "pending", "lost"))
+
+cdef enum:
+    KEEP_SCRATCH = 1 << 16  # records; what a larger frame needed is given back
+    MAX_TOP = 10_000
+
+
+cdef inline const uint8_t *at(bytes b) noexcept:
+    return <const uint8_t *>PyBytes_AS_STRING(b)
+
+
+cdef int check_type(bytes type) except -1:
+    if not type_valid(at(type), <uint32_t>min(PyBytes_GET_SIZE(type), 65)):
+        raise InvalidName(f"type {shown(type)} must be 1-64 bytes of A-Z a-z 0-9 _ . -")
+    return 0
+
+
+cdef int check_text(str what, bytes text, Py_ssize_t most) except -1:
+    cdef Py_ssize_t n = PyBytes_GET_SIZE(text)
+    if n < 1 or n > most:
+        raise InvalidName(f"{what} must be 1-{most:,} bytes of UTF-8, not {n:,} bytes")
+    if not text_valid(at(text), <uint32_t>n):
+        raise InvalidName(f"{what} {shown(text)} must be UTF-8 without control characters")
+    return 0
+
+
+cdef str shown(bytes text):
+    return repr(text if len(text) <= 80 else text[:77] + b"...")[1:]
+
+
+cdef str address_text(const address_t *a):
+    """The packed address (fastcount.address) as a person writes it."""
+    import socket
+    cdef bytes packed = PyBytes_FromStringAndSize(<const char *>a.bytes, a.length)
+    if packed[:1] == b"h" and len(packed) in (6, 18):
+        return "http " + socket.inet_ntop(socket.AF_INET if len(packed) == 6 else socket.AF_INET6, packed[2:])
+    if packed[:1] == b"4" and len(packed) == 7:
+        return f"{socket.inet_ntop(socket.AF_INET, packed[1:5])}:{int.from_bytes(packed[5:], 'big')}"
+    if packed[:1] == b"6" and len(packed) == 19:
+        return f"[{socket.inet_ntop(socket.AF_INET6, packed[1:17])}]:{int.from_bytes(packed[17:], 'big')}"
+    return packed.decode("ascii", "backslashreplace")
+
+
+cdef dict books_row(const books_t *b):
+    return {
+        "frames": b.frames, "records": b.records, "sent": b.sent, "lost": b.lost, "lost_frames": b.lost_frames,
+        "duplicate_frames": b.duplicate_frames, "duplicate_records": b.duplicate_records,
+        "reordered_frames": b.reordered_frames, "stale_frames": b.stale_frames, "stale_records": b.stale_records,
+        "ahead_frames": b.ahead_frames, "inconsistent_frames": b.inconsistent_frames, "malformed": b.malformed,
+    }
+
+
+cdef class Store:
+    def __init__(self, *, uint64_t max_counters=10_000_000, uint64_t max_memory=1 << 30, uint32_t max_types=4096,
+                 uint32_t max_sources=65_536, uint32_t shards=16):
+        cdef hash_key_t key
+        cdef bytes secret = os.urandom(24)
+        if self.ready:
+            raise RuntimeError("a Store is initialised once")
+        if not 1 <= max_counters <= 1 << 40:
+            raise ValueError(f"max_counters must be 1 to 2**40, not {max_counters}")
+        if not 1 <= max_types <= 65_535:
+            raise ValueError(f"max_types must be 1 to 65,535, not {max_types}")
+        if not 1 <= max_sources <= 1 << 24:
+            raise ValueError(f"max_sources must be 1 to 16,777,216, not {max_sources}")
+        if shards < 1 or shards > MAX_SHARDS or shards & (shards - 1):
+            raise ValueError(f"shards must be a power of two from 1 to {MAX_SHARDS}, not {shards}")
+        memcpy(&key, at(secret), sizeof(key))
+        if (store_init(&self.store, max_counters, max_memory, max_types, shards, key) < 0
+                or ledger_init(&self.ledger, max_sources, (<const uint64_t *>at(secret))[2]) < 0):
+            raise MemoryError("no memory for an empty store; lower shards, max_types or max_sources")
+        pthread_mutex_init(&self.apply_lock, NULL)
+        self.intake.store = &self.store
+        self.intake.ledger = &self.ledger
+        self.intake.tally = &self.tally
+        self.ready = True
+        self.limits = {"max_counters": max_counters, "max_memory": max_memory, "max_types": max_types,
+                       "max_sources": max_sources, "shards": shards}
+
+    def __dealloc__(self):
+        store_free(&self.store)
+        ledger_free(&self.ledger)
+        scratch_free(&self.intake.scratch)
+        if self.ready:
+            pthread_mutex_destroy(&self.apply_lock)
+
+    def apply(self, frame, bytes address=b""):
+        cdef Py_buffer view
+        cdef address_t sender
+        cdef frame_t f
+        cdef int error = E_NONE, verdict = ADMITTED, gen
+        cdef int64_t refused = 0
+        cdef bint room
+        if PyBytes_GET_SIZE(address) > MAX_ADDRESS:
+            raise ValueError(f"address must be at most {MAX_ADDRESS} bytes")
+        sender.length = <uint8_t>PyBytes_GET_SIZE(address)
+        memcpy(sender.bytes, at(address), sender.length)
+        PyObject_GetBuffer(frame, &view, PyBUF_SIMPLE)
+        with nogil:
+            pthread_mutex_lock(&self.apply_lock)
+            # at least a datagram's worth; a frame that is too large is refused before it is read
+            room = scratch_reserve(&self.intake.scratch,
+                                   max(4096, min(<uint64_t>view.len, 1 << 20) // 2 + 1)) == 0
+            if room:
+                gen = store_enter(&self.store)
+                error = intake_frame(&self.intake, <const uint8_t *>view.buf, <const uint8_t *>view.buf,
+                                     <uint64_t>view.len, &sender, monotonic_ns(), &f)
+                verdict = self.intake.verdict
+                if error == E_NONE and verdict == ADMITTED:
+                    refused = intake_apply(&self.intake, <const uint8_t *>view.buf, gen)
+                store_leave(&self.store, gen)
+                if self.intake.scratch.room > KEEP_SCRATCH:
+                    scratch_free(&self.intake.scratch)
+            pthread_mutex_unlock(&self.apply_lock)
+        PyBuffer_Release(&view)
+        if not room:
+            raise MemoryError("no memory to decode a frame")
+        if error != E_NONE:
+            raise FrameError(ERRORS[error - 1], f.error_at)
+        return Applied(VERDICTS[verdict], f.records, refused)
+
+    def incr(self, bytes type not None, bytes id not None, delta=1, bytes member=None):
+        cdef int64_t value = 0, d = delta
+        cdef int outcome
+        check_type(type)
+        check_text("id", id, MAX_ID)
+        if member is not None:
+            check_text("member", member, 255)
+        outcome = store_incr(&self.store, at(type), <uint32_t>PyBytes_GET_SIZE(type), at(id),
+                             <uint32_t>PyBytes_GET_SIZE(id), d, &value)
+        if outcome != APPLIED:
+            raise LimitReached(LIMITS[outcome])
+        return value
+
+    def read(self, bytes type not None, bytes id not None):
+        cdef int64_t value, pending
+        check_type(type)
+        check_text("id", id, MAX_ID)
+        store_read(&self.store, at(type), <uint32_t>PyBytes_GET_SIZE(type), at(id), <uint32_t>PyBytes_GET_SIZE(id),
+                   &value, &pending)
+        return Reading(value, pending, fc_load(&self.ledger.lost))
+
+    def reset(self, bytes type not None, bytes id not None):
+        check_type(type)
+        check_text("id", id, MAX_ID)
+        return store_reset(&self.store, at(type), <uint32_t>PyBytes_GET_SIZE(type), at(id),
+                           <uint32_t>PyBytes_GET_SIZE(id))
+
+    def top(self, bytes type not None, uint64_t k):
+        cdef uint64_t seed, n = 0, i
+        cdef uint32_t number
+        cdef ranked_t *heap
+        check_type(type)
+        if k < 1 or k > MAX_TOP:
+            raise ValueError(f"k must be 1 to {MAX_TOP:,}, not {k}")
+        number = types_find(&self.store.types, &self.store.key, at(type), <uint32_t>PyBytes_GET_SIZE(type), &seed)
+        if number == TYPE_UNKNOWN:
+            return []
+        heap = <ranked_t *>malloc(k * sizeof(ranked_t))
+        if heap == NULL:
+            raise MemoryError(f"no memory for the top {k:,}")
+        with nogil:
+            n = store_top(&self.store, number, heap, k)
+        try:
+            rows = [(PyBytes_FromStringAndSize(<const char *>heap[i].id, heap[i].length), heap[i].value)
+                    for i in range(n)]
+        finally:
+            free(heap)
+        rows.sort(key=lambda row: (-row[1], row[0]))
+        return rows
+
+    def swap(self):
+        cdef Batch batch = Batch.__new__(Batch)
+        cdef int outcome
+        with nogil:
+            outcome = store_swap(&self.store, &batch.batch)
+        if outcome < 0:
+            raise MemoryError("no memory for a batch; nothing is lost, swap again")
+        batch.types = self.type_names()
+        return batch
+
+    cdef tuple type_names(self):
+        cdef uint64_t i
+        return tuple([
+            PyBytes_FromStringAndSize(<const char *>self.store.types.items[i].name,
+                                      self.store.types.items[i].length).decode("ascii")
+            for i in range(fc_load(&self.store.types.count))
+        ])
+
+    def sources(self, uint32_t limit=1000):
+        cdef source_t *copy
+        cdef uint32_t i = 0, n = 0, room = self.ledger.maximum
+        cdef uint64_t now = monotonic_ns()
+        if limit < 1 or limit > 1_000_000:
+            raise ValueError(f"limit must be 1 to 1,000,000, not {limit}")
+        room = min(room, <uint32_t>self.ledger.used + 1024)
+        copy = <source_t *>malloc(room * sizeof(source_t))
+        if copy == NULL:
+            raise MemoryError("no memory to copy the ledger")
+        with nogil:  # a piece at a time: the workers want the lock too
+            while i < room:
+                n += ledger_copy(&self.ledger, i, min(i + 256, room), copy + n)
+                i += 256
+        try:
+            order = sorted([(copy[i].books.lost, copy[i].heard_ns, i) for i in range(n)], reverse=True)[:limit]
+            return [self.source_row(&copy[i], now) for _, _, i in order]
+        finally:
+            free(copy)
+
+    cdef dict source_row(self, const source_t *s, uint64_t now):
+        row = {"source": f"{s.source:016x}" if s.sequenced else None, "address": address_text(&s.address)}
+        row.update(books_row(&s.books))
+        row.update(joined_seq=s.joined_seq, next_seq=s.next_seq, settled=bool(s.settled),
+                   idle_s=max(<int64_t>(now - s.heard_ns), 0) / 1e9)
+        return row
+
+    def stats(self):
+        cdef uint64_t i
+        cdef prefix_t prefixes[N_PREFIXES]
+        cdef uint32_t n = refusals_read(&self.store.refusals, prefixes)
+        cdef books_t gone = self.ledger.gone
+        types = self.type_names()
+        worst = sorted([
+            {"prefix": PyBytes_FromStringAndSize(<const char *>prefixes[i].bytes, prefixes[i].length).decode(
+                "utf-8", "replace"),
+             "type": types[prefixes[i].type], "refused": prefixes[i].count, "over_by_at_most": prefixes[i].error}
+            for i in range(n)], key=lambda p: -p["refused"])
+        return {
+            "counters": fc_peek(&self.store.counters),
+            "memory_bytes": fc_peek(&self.store.memory),
+            **self.limits,
+            "types": {name: {"counters": fc_peek(&self.store.types.items[i].names),
+                             "refused": fc_peek(&self.store.types.items[i].refused)}
+                      for i, name in enumerate(types)},
+            "records": fc_peek(&self.store.records),
+            "members_ignored": fc_peek(&self.store.members_ignored),
+            "saturated": store_saturated(&self.store),
+            "swaps": fc_peek(&self.store.swaps),
+            "refused": {"max_counters": fc_peek(&self.store.refused_counters),
+                        "max_memory": fc_peek(&self.store.refused_memory),
+                        "max_types": fc_peek(&self.store.types.refused)},
+            "refused_prefixes": worst[:10],
+            "frames": fc_peek(&self.tally.frames),
+            "frame_bytes": fc_peek(&self.tally.bytes),
+            "malformed": {ERRORS[i - 1]: fc_peek(&self.tally.errors[i]) for i in range(1, N_ERRORS)},
+            "verdicts": {VERDICTS[i]: {"frames": fc_peek(&self.tally.verdicts[i]),
+                                       "records": fc_peek(&self.tally.records[i])} for i in range(5)},
+            "sources": {"live": self.ledger.live, "evicted": self.ledger.evicted,
+                        "untracked_frames": self.ledger.untracked_frames,
+                        "untracked_records": self.ledger.untracked_records,
+                        "lost": fc_load(&self.ledger.lost), "gone": books_row(&gone)},
+        }
+
+
+cdef class Batch:
+    @property
+    def generation(self):
+        return self.batch.generation
+
+    def __len__(self):
+        return self.batch.count
+
+    def __iter__(self):
+        cdef uint64_t i, at = 0
+        cdef uint32_t n
+        for i in range(self.batch.count):
+            n = self.batch.id_lengths[i]
+            yield (self.types[self.batch.types[i]], self.batch.ids[at:at + n].decode("utf-8"), self.batch.deltas[i])
+            at += n
+
+    def __dealloc__(self):
+        batch_free(&self.batch)
+
+
+cdef class UdpReceiver:
+    def __init__(self, Store store not None, int fileno):
+        cdef int error
+        if self.ready:
+            raise RuntimeError("a UdpReceiver is initialised once")
+        error = udp_init(&self.udp, fileno)
+        if error:
+            raise OSError(error, os.strerror(error))
+        self.udp.intake.store = &store.store
+        self.udp.intake.ledger = &store.ledger
+        self.udp.intake.tally = &store.tally
+        self.owner = store
+        self.ready = True
+
+    def __dealloc__(self):
+        if self.ready:
+            udp_free(&self.udp)
+
+    def run(self):
+        cdef int error
+        with nogil:
+            error = udp_run(&self.udp)
+        if error:
+            raise OSError(error, os.strerror(error))
+
+    def stop(self):
+        udp_stop(&self.udp)
+
+    def stats(self):
+        return {"datagrams": fc_peek(&self.udp.datagrams), "frames": fc_peek(&self.udp.frames),
+                "bytes": fc_peek(&self.udp.bytes), "batches": fc_peek(&self.udp.batches),
+                "kernel_drops": fc_peek(&self.udp.kernel_drops), "truncated": fc_peek(&self.udp.truncated),
+                "errors": fc_peek(&self.udp.errors)}
+
+
+def bench_apply(Store store not None, list frames not None, int rounds):
+    """Decode and apply frames again and again, without the ledger. Returns (seconds decoding, seconds applying, records).
+
+    For bench/: the two costs apart, in batches as a worker makes them. Raises FrameError.
+    """
+    cdef bytes data = b"".join(frames)
+    cdef const uint8_t *base = at(data)
+    cdef const uint8_t *start
+    cdef const uint8_t *body = NULL
+    cdef scratch_t scratch
+    cdef frame_t f
+    cdef uint64_t i, n = len(frames), gathered, most = 0, records = 0, t0, decoding = 0, applying = 0
+    cdef uint32_t *sizes = <uint32_t *>malloc((n + 1) * sizeof(uint32_t))
+    cdef int error = E_NONE, gen
+    if sizes == NULL:
+        raise MemoryError
+    for i in range(n):
+        sizes[i] = <uint32_t>len(frames[i])
+        most = max(most, sizes[i])
+    memset(&scratch, 0, sizeof(scratch))
+    if scratch_reserve(&scratch, APPLY_AT + most) < 0:
+        free(sizes)
+        raise MemoryError
+    with nogil:
+        for _ in range(rounds):
+            start = base
+            gathered = 0
+            t0 = monotonic_ns()
+            for i in range(n):
+                error = frame_header(start, sizes[i], &f, &body)
+                if error == E_NONE:
+                    error = frame_records(base, start, body, start + sizes[i], &store.store.types, &store.store.key,
+                                          True, scratch.records + gathered, &f)
+                if error != E_NONE:
+                    break
+                start += sizes[i]
+                gathered += f.records
+                records += f.records
+                if gathered >= APPLY_AT or i == n - 1:
+                    decoding += monotonic_ns() - t0
+                    t0 = monotonic_ns()
+                    gen = store_enter(&store.store)
+                    store_apply(&store.store, &scratch, base, scratch.records, gathered, gen)
+                    store_leave(&store.store, gen)
+                    applying += monotonic_ns() - t0
+                    gathered = 0
+                    t0 = monotonic_ns()
+            if error != E_NONE:
+                break
+    free(sizes)
+    scratch_free(&scratch)
+    if error != E_NONE:
+        raise FrameError(ERRORS[error - 1], f.error_at)
+    return decoding / 1e9, applying / 1e9, records

@@ -1,0 +1,68 @@
+# Atomics, locks, overflow-checked sums, prefetch: the C that Cython has no word for.
+#
+# Lock order, outermost first; a lock is never taken while one further right is held:
+#
+#     store.swap_lock  →  shard.lock (one at a time)  →  types.lock  →  refusals.lock
+#     ledger.lock is held alone.
+
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+
+cdef extern from "<pthread.h>" nogil:
+    ctypedef struct pthread_mutex_t:
+        pass
+    int pthread_mutex_init(pthread_mutex_t *, const void *)
+    int pthread_mutex_lock(pthread_mutex_t *)
+    int pthread_mutex_unlock(pthread_mutex_t *)
+    int pthread_mutex_destroy(pthread_mutex_t *)
+
+cdef extern from "<sched.h>" nogil:
+    int sched_yield()
+
+cdef extern from * nogil:
+    """
+    #ifndef FASTCOUNT_ATOMIC_H
+    #define FASTCOUNT_ATOMIC_H
+    #include <stdint.h>
+    #include <string.h>
+
+    static inline uint64_t fc_load(const uint64_t *p) { return __atomic_load_n(p, __ATOMIC_SEQ_CST); }
+    static inline void fc_store(uint64_t *p, uint64_t v) { __atomic_store_n(p, v, __ATOMIC_SEQ_CST); }
+    static inline uint64_t fc_peek(const uint64_t *p) { return __atomic_load_n(p, __ATOMIC_RELAXED); }
+    static inline uint64_t fc_add(uint64_t *p, uint64_t v) { return __atomic_fetch_add(p, v, __ATOMIC_SEQ_CST); }
+    static inline uint64_t fc_sub(uint64_t *p, uint64_t v) { return __atomic_fetch_sub(p, v, __ATOMIC_SEQ_CST); }
+    static inline void fc_count(uint64_t *p, uint64_t v) { __atomic_fetch_add(p, v, __ATOMIC_RELAXED); }
+
+    /* the sum, held inside of signed 64-bit; *hit goes up by one when it had to be */
+    static inline int64_t fc_sat_add(int64_t a, int64_t b, uint64_t *hit) {
+        int64_t r;
+        if (__builtin_expect(__builtin_add_overflow(a, b, &r), 0)) {
+            *hit += 1;
+            r = b < 0 ? INT64_MIN : INT64_MAX;
+        }
+        return r;
+    }
+    static inline uint64_t fc_load64(const uint8_t *p) { uint64_t v; memcpy(&v, p, 8); return v; }
+    static inline uint32_t fc_load32(const uint8_t *p) { uint32_t v; memcpy(&v, p, 4); return v; }
+    static inline uint64_t fc_mum(uint64_t a, uint64_t b) {
+        __uint128_t r = (__uint128_t)a * b;
+        return (uint64_t)r ^ (uint64_t)(r >> 64);
+    }
+    static inline void fc_prefetch(const void *p) { __builtin_prefetch(p, 1, 3); }
+    static inline int fc_ctz(uint64_t v) { return __builtin_ctzll(v); }
+    #endif
+    """
+    # sequentially consistent
+    uint64_t fc_load(const uint64_t *p)
+    void fc_store(uint64_t *p, uint64_t v)
+    uint64_t fc_add(uint64_t *p, uint64_t v)
+    uint64_t fc_sub(uint64_t *p, uint64_t v)
+    # relaxed: statistics, and hints that may be stale
+    uint64_t fc_peek(const uint64_t *p)
+    void fc_count(uint64_t *p, uint64_t v)
+
+    int64_t fc_sat_add(int64_t a, int64_t b, uint64_t *hit)
+    uint64_t fc_load64(const uint8_t *p)
+    uint32_t fc_load32(const uint8_t *p)
+    uint64_t fc_mum(uint64_t a, uint64_t b)
+    void fc_prefetch(const void *p)
+    int fc_ctz(uint64_t v)

@@ -1,0 +1,129 @@
+# The store: shards, generations, limits.
+#
+# A shard is a table and its lock. Which shard a name is in follows from its hash. Records are applied a receive batch
+# at a time: grouped by shard, so that a lock is taken once a batch, with table slots prefetched ahead.
+#
+# Generations make a swap a consistent cut at frame boundaries. Whoever applies calls store_enter, applies any number of
+# whole frames under the generation it got, then store_leave. store_cut flips the generation and waits until nobody is
+# in the old one; from then on the old one's deltas change only by being drained. It takes part in no lock but swap_lock.
+
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+
+from fastcount.native.atomic cimport fc_add, fc_load, fc_sub, pthread_mutex_t
+from fastcount.native.frame cimport record_t
+from fastcount.native.hash cimport hash_key_t
+from fastcount.native.refusals cimport refusals_t
+from fastcount.native.table cimport table_t
+from fastcount.native.types cimport types_t
+
+cdef enum:
+    MAX_SHARDS = 256
+
+cdef struct shard_t:
+    pthread_mutex_t lock
+    table_t table
+    uint64_t saturated      # sums that were held at ±2^63
+    uint8_t padding[64]     # neighbours' locks stay off this cache line
+
+cdef struct gate_t:         # who is in a generation (atomic)
+    uint64_t inside
+    uint8_t padding[120]
+
+cdef struct store_t:
+    # what never changes
+    shard_t *shards
+    uint64_t n_shards       # a power of two
+    hash_key_t key
+    uint64_t max_counters
+    uint64_t max_memory
+    # generations
+    uint64_t gen            # 0 or 1 (atomic)
+    gate_t gates[2]
+    pthread_mutex_t swap_lock
+    uint64_t swaps          # under swap_lock
+    bint undrained          # the old generation still waits for room to be drained into
+    # tables that shards share
+    types_t types
+    refusals_t refusals
+    # statistics (atomic)
+    uint64_t counters
+    uint64_t memory         # bytes of all tables
+    uint64_t records        # applied or refused
+    uint64_t members_ignored
+    uint64_t refused_counters
+    uint64_t refused_memory
+
+# Room to sort a batch in; one a thread.
+cdef struct scratch_t:
+    record_t *records
+    uint64_t room           # records
+    uint32_t *order
+    uint64_t order_room
+
+# A drained generation, in columns.
+cdef struct batch_t:
+    uint64_t count
+    uint64_t generation
+    uint16_t *types
+    uint16_t *id_lengths
+    int64_t *deltas
+    uint8_t *ids            # one behind the other
+    uint64_t ids_size
+
+
+cdef inline uint64_t shard_of(const store_t *s, uint64_t hash) noexcept nogil:
+    return (hash >> 56) & (s.n_shards - 1)
+
+
+cdef inline int store_enter(store_t *s) noexcept nogil:
+    """The generation to apply under, until store_leave."""
+    cdef uint64_t gen
+    while True:
+        gen = fc_load(&s.gen)
+        fc_add(&s.gates[gen].inside, 1)
+        if fc_load(&s.gen) == gen:
+            return <int>gen
+        fc_sub(&s.gates[gen].inside, 1)
+
+
+cdef inline void store_leave(store_t *s, int gen) noexcept nogil:
+    fc_sub(&s.gates[gen].inside, 1)
+
+
+cdef int store_init(store_t *s, uint64_t max_counters, uint64_t max_memory, uint32_t max_types,
+                    uint32_t n_shards, hash_key_t key) noexcept nogil
+cdef void store_free(store_t *s) noexcept nogil
+
+cdef int scratch_reserve(scratch_t *c, uint64_t records) noexcept nogil
+cdef void scratch_free(scratch_t *c) noexcept nogil
+
+# Apply n decoded records whose names lie at `base`. Returns how many were refused, or -1 without memory for the
+# order of n records (scratch_reserve makes room for as many as it was asked for).
+cdef int64_t store_apply(store_t *s, scratch_t *c, const uint8_t *base, const record_t *records, uint64_t n,
+                         int gen) noexcept nogil
+
+cdef enum:
+    APPLIED, REFUSED_TYPES, REFUSED_COUNTERS, REFUSED_MEMORY
+
+# One increment of a valid name; `value` receives the total after.
+cdef int store_incr(store_t *s, const uint8_t *type, uint32_t type_length, const uint8_t *id, uint32_t n,
+                    int64_t delta, int64_t *value) noexcept nogil
+# The total and the part not yet in a batch; False for a name never counted.
+cdef bint store_read(store_t *s, const uint8_t *type, uint32_t type_length, const uint8_t *id, uint32_t n,
+                     int64_t *value, int64_t *pending) noexcept nogil
+# Subtract the observed value; returns it.
+cdef int64_t store_reset(store_t *s, const uint8_t *type, uint32_t type_length, const uint8_t *id,
+                         uint32_t n) noexcept nogil
+
+# Flip the generation and drain the old one. -1: no memory; nothing is lost, the next call takes up there.
+cdef int store_swap(store_t *s, batch_t *out) noexcept nogil
+cdef void batch_free(batch_t *b) noexcept nogil
+
+cdef struct ranked_t:
+    int64_t value
+    uint32_t length
+    uint8_t id[1023]
+
+# The k largest totals of a type, as a heap in `heap` (room for k); returns how many.
+cdef uint64_t store_top(store_t *s, uint32_t type, ranked_t *heap, uint64_t k) noexcept nogil
+cdef uint64_t store_saturated(store_t *s) noexcept nogil
