@@ -18,7 +18,8 @@ def switch(name: str) -> bool:
 
 
 debug, sanitize, linetrace = switch("DEBUG"), switch("SANITIZE"), switch("LINETRACE")
-cflags = ["-std=c11", "-O1" if debug or sanitize else "-O3", "-g", "-fno-strict-aliasing", "-Wall", "-Wno-unused-function"]
+cflags = ["-std=c11", "-O1" if debug or sanitize else "-O3", "-g", "-fno-strict-aliasing", "-Wall"]
+cflags += ["-Wno-unused-function"]  # inline functions of a .pxd that one module does not call
 ldflags: list[str] = []
 macros = [("_GNU_SOURCE", "1")]
 if debug or sanitize:
@@ -51,6 +52,8 @@ setup(
             "wraparound": False,
             "initializedcheck": debug,
             "cdivision": True,
+            "auto_pickle": False,
+            "autotestdict": False,
             "embedsignature": True,
             "linetrace": linetrace,
             "freethreading_compatible": False,

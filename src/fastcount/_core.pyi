@@ -1,51 +1,13 @@
 """The store: the only Python door to the native part."""
 
 from collections.abc import Iterator
-from typing import Final, NamedTuple, TypedDict, final
+from typing import Final, final
 
 from typing_extensions import Buffer
 
-class Applied(NamedTuple):
-    """What became of one frame.
-
-    status: ``applied``, or why nothing was counted: ``duplicate`` (this seq was received before), ``stale`` (older
-    than the window of seqs that is remembered), ``ahead`` (implausibly far ahead), ``inconsistent`` (`sent`
-    contradicts earlier frames of the source).
-    records: records in the frame. refused: how many of them were refused by a limit.
-    """
-
-    status: str
-    records: int
-    refused: int
-
-class Reading(NamedTuple):
-    """value: the total, signed 64-bit, saturated. pending: the part of it not yet handed to a batch by `swap`.
-    lost: records that sources sent and that never arrived, over the whole store, at this moment."""
-
-    value: int
-    pending: int
-    lost: int
-
-class SourceRow(TypedDict):
-    source: str | None  # 16 hex digits; None: frames without SEQUENCED from this address
-    address: str  # "127.0.0.1:40123", "[::1]:40123", or "http 127.0.0.1"
-    frames: int  # received and applied
-    records: int  # in those frames
-    sent: int  # records the source says it has sent so far (0 without SEQUENCED)
-    lost: int  # records sent since joined_seq that have not arrived (reordered ones may still)
-    lost_frames: int
-    duplicate_frames: int
-    duplicate_records: int
-    reordered_frames: int  # arrived after a later one and counted
-    stale_frames: int  # older than the window; not counted, since they may be repeats
-    stale_records: int
-    ahead_frames: int  # refused: further ahead than is plausible
-    inconsistent_frames: int  # refused: `sent` contradicts earlier frames
-    malformed: int  # frames that did not decode
-    joined_seq: int  # first seq that the books cover
-    next_seq: int  # highest seq received + 1
-    settled: bool  # END or a heartbeat was the last thing heard, so `lost` is final
-    idle_s: float
+from fastcount.answers import Applied as Applied
+from fastcount.answers import Reading as Reading
+from fastcount.answers import SourceRow
 
 @final
 class Batch:
@@ -63,6 +25,8 @@ class Store:
     max_counters: names held, 1..2**40. max_memory: bytes for names, totals and indexes. max_types: 1..65,535.
     shards: a power of two, 1..256. max_sources: entries of the loss ledger.
     """
+
+    limits: Final[dict[str, int]]  # as given to the constructor
 
     def __init__(
         self,
@@ -106,5 +70,9 @@ class UdpReceiver:
         """Ask `run` to return after what the kernel holds was read. From any thread, any number of times."""
     def stats(self) -> dict[str, int]:
         """datagrams, frames, bytes, batches, kernel_drops, truncated, errors."""
+
+def bench_apply(store: Store, frames: list[bytes], rounds: int) -> tuple[float, float, int]:
+    """Decode and apply frames again and again, without the ledger: (seconds decoding, seconds applying, records).
+    For bench/. Raises FrameError."""
 
 WINDOW: Final[int]  # seqs remembered per source

@@ -1,26 +1,26 @@
 """The store: the only Python door to the native part. _core.pyi says what each method promises."""
 
 import os
-from collections import namedtuple
+import socket
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
+from fastcount.answers import Applied, Reading
 from fastcount.errors import FrameError, InvalidName, LimitReached
 from fastcount.wire import ERRORS
 
 from fastcount.native.atomic cimport (
     fc_load, fc_peek, pthread_mutex_destroy, pthread_mutex_init, pthread_mutex_lock, pthread_mutex_unlock,
 )
-from fastcount.native.frame cimport E_NONE, E_VERSION, N_ERRORS, frame_header, frame_records, frame_t
+from fastcount.native.frame cimport E_NONE, MAX_FRAME, frame_header, frame_records, frame_t
 from fastcount.native.hash cimport hash_key_t
 from fastcount.native.intake cimport intake_apply, intake_frame, monotonic_ns
 from fastcount.native.ledger cimport (
-    ADMITTED, MAX_ADDRESS, WINDOW as LEDGER_WINDOW, address_t, books_add, books_t, ledger_copy, ledger_free, ledger_init,
-    source_t,
+    ADMITTED, MAX_ADDRESS, WINDOW as LEDGER_WINDOW, address_t, books_t, ledger_copy, ledger_free, ledger_init, source_t,
 )
 from fastcount.native.refusals cimport N_PREFIXES, prefix_t, refusals_read
 from fastcount.native.shard cimport (
@@ -34,11 +34,8 @@ from fastcount.native.types cimport TYPE_UNKNOWN, types_find
 from fastcount.native.udp cimport APPLY_AT, udp_free, udp_init, udp_run, udp_stop
 
 WINDOW = LEDGER_WINDOW
-VERDICTS = ("applied", "duplicate", "stale", "ahead", "inconsistent")
-LIMITS = {REFUSED_TYPES: "max_types", REFUSED_COUNTERS: "max_counters", REFUSED_MEMORY: "max_memory"}
-
-Applied = namedtuple("Applied", ("status", "records", "refused"))
-Reading = namedtuple("Reading", ("value", "pending", "lost"))
+cdef tuple VERDICTS = ("applied", "duplicate", "stale", "ahead", "inconsistent")
+cdef dict LIMITS = {REFUSED_TYPES: "max_types", REFUSED_COUNTERS: "max_counters", REFUSED_MEMORY: "max_memory"}
 
 cdef enum:
     KEEP_SCRATCH = 1 << 16  # records; what a larger frame needed is given back
@@ -70,7 +67,6 @@ cdef str shown(bytes text):
 
 cdef str address_text(const address_t *a):
     """The packed address (fastcount.address) as a person writes it."""
-    import socket
     cdef bytes packed = PyBytes_FromStringAndSize(<const char *>a.bytes, a.length)
     if packed[:1] == b"h" and len(packed) in (6, 18):
         return "http " + socket.inet_ntop(socket.AF_INET if len(packed) == 6 else socket.AF_INET6, packed[2:])
@@ -130,6 +126,7 @@ cdef class Store:
         cdef frame_t f
         cdef int error = E_NONE, verdict = ADMITTED, gen
         cdef int64_t refused = 0
+        cdef uint64_t records
         cdef bint room
         if PyBytes_GET_SIZE(address) > MAX_ADDRESS:
             raise ValueError(f"address must be at most {MAX_ADDRESS} bytes")
@@ -138,9 +135,10 @@ cdef class Store:
         PyObject_GetBuffer(frame, &view, PyBUF_SIMPLE)
         with nogil:
             pthread_mutex_lock(&self.apply_lock)
-            # at least a datagram's worth; a frame that is too large is refused before it is read
-            room = scratch_reserve(&self.intake.scratch,
-                                   max(4096, min(<uint64_t>view.len, 1 << 20) // 2 + 1)) == 0
+            records = <uint64_t>view.len // 2 + 1
+            if records > MAX_FRAME // 2 + 1:  # too large, and refused before it is read
+                records = 1
+            room = scratch_reserve(&self.intake.scratch, records if records > 1024 else 1024) == 0
             if room:
                 gen = store_enter(&self.store)
                 error = intake_frame(&self.intake, <const uint8_t *>view.buf, <const uint8_t *>view.buf,
@@ -282,7 +280,7 @@ cdef class Store:
             "refused_prefixes": worst[:10],
             "frames": fc_peek(&self.tally.frames),
             "frame_bytes": fc_peek(&self.tally.bytes),
-            "malformed": {ERRORS[i - 1]: fc_peek(&self.tally.errors[i]) for i in range(1, N_ERRORS)},
+            "malformed": {name: fc_peek(&self.tally.errors[i + 1]) for i, name in enumerate(ERRORS)},
             "verdicts": {VERDICTS[i]: {"frames": fc_peek(&self.tally.verdicts[i]),
                                        "records": fc_peek(&self.tally.records[i])} for i in range(5)},
             "sources": {"live": self.ledger.live, "evicted": self.ledger.evicted,
@@ -348,10 +346,7 @@ cdef class UdpReceiver:
 
 
 def bench_apply(Store store not None, list frames not None, int rounds):
-    """Decode and apply frames again and again, without the ledger. Returns (seconds decoding, seconds applying, records).
-
-    For bench/: the two costs apart, in batches as a worker makes them. Raises FrameError.
-    """
+    """Decode and apply frames again and again, without the ledger; the two costs apart, in batches as a worker's."""
     cdef bytes data = b"".join(frames)
     cdef const uint8_t *base = at(data)
     cdef const uint8_t *start
@@ -365,7 +360,8 @@ def bench_apply(Store store not None, list frames not None, int rounds):
         raise MemoryError
     for i in range(n):
         sizes[i] = <uint32_t>len(frames[i])
-        most = max(most, sizes[i])
+        if sizes[i] > most:
+            most = sizes[i]
     memset(&scratch, 0, sizeof(scratch))
     if scratch_reserve(&scratch, APPLY_AT + most) < 0:
         free(sizes)

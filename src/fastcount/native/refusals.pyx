@@ -1,6 +1,6 @@
 """The cold part of refusals.pxd; all of it is cold until a limit is reached."""
 
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint32_t
 from libc.string cimport memcmp, memcpy, memset
 
 from fastcount.native.atomic cimport (

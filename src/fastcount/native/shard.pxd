@@ -4,8 +4,8 @@
 # at a time: grouped by shard, so that a lock is taken once a batch, with table slots prefetched ahead.
 #
 # Generations make a swap a consistent cut at frame boundaries. Whoever applies calls store_enter, applies any number of
-# whole frames under the generation it got, then store_leave. store_cut flips the generation and waits until nobody is
-# in the old one; from then on the old one's deltas change only by being drained. It takes part in no lock but swap_lock.
+# whole frames under the generation it got, then store_leave. store_swap flips the generation and waits until nobody
+# is in the old one; from then on the old one's deltas change only by being drained.
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 

@@ -1,19 +1,19 @@
 """Applying, reading and draining; see shard.pxd for the theory."""
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc, free, malloc, realloc
+from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcmp, memcpy, memset
 
 from fastcount.native.atomic cimport (
-    fc_add, fc_count, fc_ctz, fc_load, fc_peek, fc_prefetch, fc_sat_add, fc_store, fc_sub, pthread_mutex_destroy,
+    fc_add, fc_count, fc_ctz, fc_load, fc_prefetch, fc_sat_add, fc_store, fc_sub, pthread_mutex_destroy,
     pthread_mutex_init, pthread_mutex_lock, pthread_mutex_unlock, sched_yield,
 )
 from fastcount.native.frame cimport OP_ADD, OP_HIT, OP_INC, record_t
 from fastcount.native.hash cimport hash_bytes, hash_key_t
 from fastcount.native.refusals cimport refusals_count, refusals_free, refusals_init
 from fastcount.native.table cimport (
-    DIRTY, ID_MASK, MAX_ID, entry_id, entry_size, entry_t, entry_value, table_add, table_cost, table_find, table_free,
-    table_init, table_insert, table_mark, table_memory, table_prefetch, table_t,
+    DIRTY, ID_MASK, entry_id, entry_size, entry_t, entry_value, table_add, table_cost, table_find, table_free,
+    table_init, table_insert, table_memory, table_prefetch, table_t,
 )
 from fastcount.native.types cimport (
     TYPE_UNKNOWN, type_t, types_find, types_free, types_init, types_intern,

@@ -23,13 +23,18 @@ cdef inline uint64_t bitmap_bytes(uint64_t arena_bytes) noexcept nogil:
 
 
 cdef void *map_zeroed(uint64_t size) noexcept nogil:
+    """Zeroed pages, huge ones where that does not waste memory: random reads of a large table are TLB misses."""
     cdef void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
-    return NULL if p == MAP_FAILED else p
+    if p == MAP_FAILED:
+        return NULL
+    if size >= HUGE:
+        madvise(p, size, MADV_HUGEPAGE)
+    return p
 
 
 cdef int table_init(table_t *t) noexcept nogil:
     memset(t, 0, sizeof(table_t))
-    t.index = <uint64_t *>calloc(FIRST_SLOTS, 8)
+    t.index = <uint64_t *>map_zeroed(FIRST_SLOTS * 8)
     t.arena = <uint8_t *>map_zeroed(FIRST_ARENA)
     t.dirty[0] = <uint64_t *>calloc(1, bitmap_bytes(FIRST_ARENA))
     t.dirty[1] = <uint64_t *>calloc(1, bitmap_bytes(FIRST_ARENA))
@@ -44,7 +49,8 @@ cdef int table_init(table_t *t) noexcept nogil:
 
 
 cdef void table_free(table_t *t) noexcept nogil:
-    free(t.index)
+    if t.index != NULL:
+        munmap(t.index, (t.mask + 1) * 8)
     free(t.dirty[0])
     free(t.dirty[1])
     if t.arena != NULL:
@@ -87,7 +93,7 @@ cdef int grow_arena(table_t *t) noexcept nogil:
         t.dirty[g] = bits[g]
     t.arena = <uint8_t *>p
     t.arena_size = size
-    if size >= 4 * HUGE:
+    if size >= 4 * HUGE:  # half of it is in use: at most one huge page of many is touched early
         madvise(p, size, MADV_HUGEPAGE)
     return 0
 
@@ -95,7 +101,7 @@ cdef int grow_arena(table_t *t) noexcept nogil:
 cdef int grow_index(table_t *t, rehash_t rehash, const void *context) noexcept nogil:
     cdef uint64_t slots = (t.mask + 1) * 2
     cdef uint64_t mask = slots - 1
-    cdef uint64_t *index = <uint64_t *>calloc(slots, 8)
+    cdef uint64_t *index = <uint64_t *>map_zeroed(slots * 8)
     cdef uint64_t at = 8, hash, i
     cdef entry_t *e
     if index == NULL:
@@ -108,7 +114,7 @@ cdef int grow_index(table_t *t, rehash_t rehash, const void *context) noexcept n
             i = (i + 1) & mask
         index[i] = ((hash >> 24) & <uint64_t>0xFFFFFFFF) << 32 | at >> 3
         at += entry_size(e.meta & ID_MASK)
-    free(t.index)
+    munmap(t.index, (t.mask + 1) * 8)
     t.index = index
     t.mask = mask
     t.grow_at = slots // 8 * 7
