@@ -4,6 +4,7 @@ Switches (environment variables, each ``1`` to turn on):
     FASTCOUNT_DEBUG      asserts of our own and Cython's bounds checks, -O1 -g
     FASTCOUNT_SANITIZE   AddressSanitizer and UndefinedBehaviorSanitizer (see ``make asan``)
     FASTCOUNT_LINETRACE  line tracing, for coverage and profilers
+    FASTCOUNT_PURE       no native part at all: the client and the codec work without it
 """
 
 import os
@@ -17,7 +18,7 @@ def switch(name: str) -> bool:
     return os.environ.get(f"FASTCOUNT_{name}", "0") not in ("", "0")
 
 
-debug, sanitize, linetrace = switch("DEBUG"), switch("SANITIZE"), switch("LINETRACE")
+debug, sanitize, linetrace, pure = (switch(name) for name in ("DEBUG", "SANITIZE", "LINETRACE", "PURE"))
 cflags = ["-std=c11", "-O1" if debug or sanitize else "-O3", "-g", "-fno-strict-aliasing", "-Wall"]
 cflags += ["-Wno-unused-function"]  # inline functions of a .pxd that one module does not call
 ldflags: list[str] = []
@@ -40,17 +41,18 @@ extensions = [
         define_macros=macros,
     )
     for path in sorted(Path("src/fastcount").rglob("*.pyx"))
+    if not pure
 ]
 
 setup(
     ext_modules=cythonize(
         extensions,
-        build_dir="build/cython",
+        build_dir="build/cython-" + ("debug" if debug or sanitize else "trace" if linetrace else "release"),
         compiler_directives={
             "language_level": 3,
-            "boundscheck": debug,
+            "boundscheck": debug or sanitize,
             "wraparound": False,
-            "initializedcheck": debug,
+            "initializedcheck": debug or sanitize,
             "cdivision": True,
             "auto_pickle": False,
             "autotestdict": False,

@@ -25,6 +25,15 @@ cdef extern from * nogil:
     #include <stdint.h>
     #include <string.h>
 
+    #ifdef FC_DEBUG
+    #include <stdio.h>
+    #include <stdlib.h>
+    #define fc_assert(c) \
+        ((c) ? (void)0 : (fprintf(stderr, "%s:%d: %s does not hold\\n", __FILE__, __LINE__, #c), abort()))
+    #else
+    #define fc_assert(c) ((void)0)
+    #endif
+
     static inline uint64_t fc_load(const uint64_t *p) { return __atomic_load_n(p, __ATOMIC_SEQ_CST); }
     static inline void fc_store(uint64_t *p, uint64_t v) { __atomic_store_n(p, v, __ATOMIC_SEQ_CST); }
     static inline uint64_t fc_peek(const uint64_t *p) { return __atomic_load_n(p, __ATOMIC_RELAXED); }
@@ -51,6 +60,8 @@ cdef extern from * nogil:
     static inline int fc_ctz(uint64_t v) { return __builtin_ctzll(v); }
     #endif
     """
+    void fc_assert(bint)  # in debug and sanitizer builds
+
     # sequentially consistent
     uint64_t fc_load(const uint64_t *p)
     void fc_store(uint64_t *p, uint64_t v)

@@ -5,8 +5,8 @@ from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcmp, memcpy, memset
 
 from fastcount.native.atomic cimport (
-    fc_add, fc_count, fc_ctz, fc_load, fc_prefetch, fc_sat_add, fc_store, fc_sub, pthread_mutex_destroy,
-    pthread_mutex_init, pthread_mutex_lock, pthread_mutex_unlock, sched_yield,
+    fc_add, fc_assert, fc_count, fc_ctz, fc_load, fc_prefetch, fc_sat_add, fc_store, fc_sub,
+    pthread_mutex_destroy, pthread_mutex_init, pthread_mutex_lock, pthread_mutex_unlock, sched_yield,
 )
 from fastcount.native.frame cimport OP_ADD, OP_HIT, OP_INC, record_t
 from fastcount.native.hash cimport hash_bytes, hash_key_t
@@ -387,7 +387,7 @@ cdef int batch_reserve(batch_t *b, uint64_t count, uint64_t ids_size) noexcept n
 cdef void drain_shard(shard_t *shard, int gen, batch_t *out) noexcept nogil:
     """Fold the deltas of a generation nobody is in any more into the totals, and append them to `out`."""
     cdef table_t *t = &shard.table
-    cdef uint64_t word, bits, words
+    cdef uint64_t word, bits, words, drained = 0
     cdef int64_t total
     cdef entry_t *e
     cdef uint32_t n
@@ -403,6 +403,8 @@ cdef void drain_shard(shard_t *shard, int gen, batch_t *out) noexcept nogil:
         while bits:
             e = <entry_t *>(t.arena + ((word << 6 | <uint64_t>fc_ctz(bits)) << 3))
             bits &= bits - 1
+            drained += 1
+            fc_assert(e.meta & (DIRTY << gen))
             total = fc_sat_add(e.base, e.delta[gen], &shard.saturated)
             e.meta &= ~(DIRTY << gen)
             e.delta[gen] = 0
@@ -415,6 +417,7 @@ cdef void drain_shard(shard_t *shard, int gen, batch_t *out) noexcept nogil:
                 out.count += 1
                 out.ids_size += n
                 e.base = total
+    fc_assert(drained == t.dirty_count[gen])
     t.dirty_count[gen] = 0
     t.dirty_bytes[gen] = 0
     pthread_mutex_unlock(&shard.lock)

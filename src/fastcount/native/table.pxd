@@ -14,7 +14,7 @@
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
-from fastcount.native.atomic cimport fc_prefetch, fc_sat_add
+from fastcount.native.atomic cimport fc_assert, fc_prefetch, fc_sat_add
 from fastcount.native.hash cimport same_bytes
 
 cdef enum:
@@ -67,6 +67,7 @@ cdef inline entry_t *table_find(const table_t *t, uint64_t hash, uint32_t type, 
             return NULL
         if slot >> 32 == tag:
             e = <entry_t *>(t.arena + ((slot & <uint64_t>0xFFFFFFFF) << 3))
+            fc_assert(<uint8_t *>e + ENTRY_HEADER < t.arena + t.arena_used)
             if e.type == type and (e.meta & ID_MASK) == n and same_bytes(entry_id(e), id, n):
                 return e
         i = (i + 1) & t.mask
