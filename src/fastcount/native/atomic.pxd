@@ -50,6 +50,11 @@ cdef extern from * nogil:
         }
         return r;
     }
+    /* the difference, held inside of signed 64-bit */
+    static inline int64_t fc_sat_sub(int64_t a, int64_t b) {
+        int64_t r;
+        return __builtin_sub_overflow(a, b, &r) ? (b > 0 ? INT64_MIN : INT64_MAX) : r;
+    }
     static inline uint64_t fc_load64(const uint8_t *p) { uint64_t v; memcpy(&v, p, 8); return v; }
     static inline uint32_t fc_load32(const uint8_t *p) { uint32_t v; memcpy(&v, p, 4); return v; }
     static inline uint64_t fc_mum(uint64_t a, uint64_t b) {
@@ -72,6 +77,7 @@ cdef extern from * nogil:
     void fc_count(uint64_t *p, uint64_t v)
 
     int64_t fc_sat_add(int64_t a, int64_t b, uint64_t *hit)
+    int64_t fc_sat_sub(int64_t a, int64_t b)
     uint64_t fc_load64(const uint8_t *p)
     uint32_t fc_load32(const uint8_t *p)
     uint64_t fc_mum(uint64_t a, uint64_t b)

@@ -164,7 +164,9 @@ cdef int judge(source_t *s, uint64_t seq, uint64_t sent, uint32_t records) noexc
             return STALE
         if seen(s, seq):
             return DUPLICATE
-        return ADMITTED if end <= s.end_max and sent >= s.base_sent else INCONSISTENT
+        # a source that says less in a later frame than it puts into an earlier one would have lost less than nothing
+        return (ADMITTED if end <= s.end_max and sent >= s.base_sent
+                and s.books.records + records <= s.end_max - s.base_sent else INCONSISTENT)
     if seq == s.next_seq:
         return ADMITTED if sent == s.end_max else INCONSISTENT
     if sent < s.end_max:

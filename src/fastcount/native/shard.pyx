@@ -5,7 +5,7 @@ from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcmp, memcpy, memset
 
 from fastcount.native.atomic cimport (
-    fc_add, fc_assert, fc_count, fc_ctz, fc_load, fc_prefetch, fc_sat_add, fc_store, fc_sub,
+    fc_add, fc_assert, fc_count, fc_ctz, fc_load, fc_prefetch, fc_sat_add, fc_sat_sub, fc_store, fc_sub,
     pthread_mutex_destroy, pthread_mutex_init, pthread_mutex_lock, pthread_mutex_unlock, sched_yield,
 )
 from fastcount.native.frame cimport OP_ADD, OP_HIT, OP_INC, record_t
@@ -251,12 +251,11 @@ cdef bint store_read(store_t *s, const uint8_t *type, uint32_t type_length, cons
                      int64_t *value, int64_t *pending) noexcept nogil:
     cdef shard_t *shard = NULL
     cdef entry_t *e = lock_entry(s, type, type_length, id, n, &shard)
-    cdef uint64_t ignored = 0
     value[0] = pending[0] = 0
     if e == NULL:
         return False
     value[0] = entry_value(e, <int>fc_load(&s.gen))
-    pending[0] = fc_sat_add(e.delta[0], e.delta[1], &ignored)
+    pending[0] = fc_sat_sub(value[0], e.base)
     pthread_mutex_unlock(&shard.lock)
     return True
 
