@@ -102,12 +102,14 @@ class Pump:
         turn = 0
         while self._next is not None:
             while (wait := self._pacer.delay()) > 0:
-                if time.monotonic() + wait > deadline:
+                if (left := deadline - time.monotonic()) < wait:
+                    yield max(0.0, left)
                     return
                 yield wait
             backoff = _BACKOFF[0]
             while (outcome := self._sender.send(self._next.data)) is Outcome.FULL and self._patience_left > 0:
-                if time.monotonic() + backoff > deadline:
+                if (left := deadline - time.monotonic()) < backoff:
+                    yield max(0.0, left)
                     return
                 yield backoff
                 self._patience_left -= backoff
