@@ -1,0 +1,1 @@
+"""Slow and obvious Python twins of the native parts: what the tests hold them against."""
