@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 WINDOW = 1024  # seqs remembered behind the highest
 AHEAD = 1 << 20  # a seq further ahead than this is not believed at once
 RECORDS_A_FRAME = 524_288  # more than the largest frame can hold: bounds what `sent` may grow by per missing frame
+LAST_SEQ = (1 << 64) - 1
 IDLE_S = 1.0  # an entry idle this long may be evicted
 
 APPLIED, DUPLICATE, STALE, AHEAD_OF, INCONSISTENT = "applied", "duplicate", "stale", "ahead", "inconsistent"
@@ -54,6 +55,10 @@ class Books:
     heard: float = 0.0
 
     @property
+    def heard_often(self) -> bool:
+        return self.frames + self.malformed > 1
+
+    @property
     def lost(self) -> int:
         return self.end_max - self.base_sent - self.records if self.accepted else 0
 
@@ -63,23 +68,33 @@ class Books:
 
     def judge(self, seq: int, sent: int, n: int) -> str:
         """What is to become of this frame; changes nothing but the candidate."""
+        if seq == LAST_SEQ:
+            return INCONSISTENT  # no frame can follow it
         if not self.accepted:
-            return APPLIED if seq >= WINDOW or self._fits(seq, sent, 0, 0) else INCONSISTENT
+            # who joins in the first window is taken to have begun at 0
+            return APPLIED if seq >= WINDOW or self._plausible(seq, sent, 0, 0) else INCONSISTENT
         if seq < self.next_seq - WINDOW or seq < self.joined_seq:
             return STALE
         if seq in self.accepted:
             return DUPLICATE
         if seq < self.next_seq:
-            return APPLIED if sent + n <= self.end_max else INCONSISTENT
-        if seq > self.next_seq + AHEAD and not (self.candidate and 0 < seq - self.candidate[0] <= WINDOW):
+            room = self.end_max - self.base_sent - self.records  # else it would claim records that others had
+            fits = self.base_sent <= sent and sent + n <= self.end_max and n <= room
+            return APPLIED if fits else INCONSISTENT
+        if seq > self.next_seq + AHEAD and sent >= self.end_max and not self._confirmed(seq, sent):
             self.candidate = (seq, sent + n)
             return AHEAD_OF
-        return APPLIED if self._fits(seq, sent, self.next_seq, self.end_max) else INCONSISTENT
+        return APPLIED if self._plausible(seq, sent, self.next_seq, self.end_max) else INCONSISTENT
+
+    def _confirmed(self, seq: int, sent: int) -> bool:
+        """Whether an earlier frame was as far ahead, so that the jump stands."""
+        if self.candidate is None:
+            return False
+        its_seq, its_end = self.candidate
+        return its_seq < seq <= its_seq + WINDOW and sent >= its_end
 
     @staticmethod
-    def _fits(seq: int, sent: int, next_seq: int, end_max: int) -> bool:
-        if seq == next_seq:
-            return sent == end_max
+    def _plausible(seq: int, sent: int, next_seq: int, end_max: int) -> bool:
         return 0 <= sent - end_max <= (seq - next_seq) * RECORDS_A_FRAME
 
     def accept(self, seq: int, sent: int, n: int, end: bool) -> None:
@@ -119,9 +134,9 @@ class TwinLedger:
         key = (source, address)
         if key not in self.books:
             if len(self.books) >= self.max_sources:
-                idlest = min(self.books, key=lambda k: (self.books[k].frames > 1, self.books[k].heard))
+                idlest = min(self.books, key=lambda k: (self.books[k].heard_often, self.books[k].heard))
                 books = self.books[idlest]
-                if books.frames > 1 and self.clock() - books.heard < IDLE_S:
+                if books.heard_often and self.clock() - books.heard < IDLE_S:
                     return None
                 for name in self.folded:
                     self.folded[name] += getattr(books, name)
@@ -167,7 +182,9 @@ class TwinLedger:
     def malformed(self, address: bytes) -> None:
         """Something from `address` that did not decode."""
         books = self._open(None, address)
-        if books is not None:
+        if books is None:
+            self.untracked_frames += 1
+        else:
             books.malformed += 1
 
     def rows(self, limit: int = 1000) -> list[dict[str, object]]:

@@ -2,8 +2,9 @@
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from fastcount import wire
 from fastcount.errors import FrameError, InvalidName, LimitReached
@@ -29,6 +30,18 @@ def check_text(name: bytes, limit: int) -> None:
         raise InvalidName(f"{name!r} is not UTF-8") from None
     if not 1 <= len(name) <= limit or any(ord(c) < 0x20 or 0x7F <= ord(c) < 0xA0 for c in text):
         raise InvalidName(f"{name!r}")
+
+
+class Applied(NamedTuple):
+    status: str
+    records: int
+    refused: int
+
+
+class Reading(NamedTuple):
+    value: int
+    pending: int
+    lost: int
 
 
 @dataclass
@@ -81,6 +94,7 @@ class TwinStore:
         self.types: list[bytes] = []
         self.refused: dict[bytes, int] = {}  # records of new names, per type
         self.refused_types = 0  # records of types there was no room for
+        self.admit: Container[tuple[bytes, bytes]] | None = None
         self.generation = 0
         self.frames = dict.fromkeys(("applied", "duplicate", "stale", "ahead", "inconsistent", "malformed"), 0)
         self.frames["version"] = 0
@@ -90,7 +104,18 @@ class TwinStore:
 
     # What changes totals
 
-    def apply(self, frame: bytes, address: bytes = b"") -> tuple[str, int, int]:
+    def apply(
+        self, frame: bytes, address: bytes = b"", *, admit: Container[tuple[bytes, bytes]] | None = None
+    ) -> Applied:
+        """`admit`: the only names that may be made. Which names of a frame get the last room is nobody's promise, so
+        a test that fills the store says here what the other one chose."""
+        self.admit = admit
+        try:
+            return self._apply_frame(frame, address)
+        finally:
+            self.admit = None
+
+    def _apply_frame(self, frame: bytes, address: bytes) -> Applied:
         try:
             decoded = wire.decode(frame)
         except FrameError as error:
@@ -107,10 +132,10 @@ class TwinStore:
             status = self.ledger.sequenced(address, decoded.source, decoded.seq, decoded.sent, n, decoded.end)
         self.frames[status] += 1
         if status != APPLIED:
-            return status, n, 0
+            return Applied(status, n, 0)
         self.records += n
         refused = sum(not self._apply(record) for record in decoded.records)
-        return status, n, refused
+        return Applied(status, n, refused)
 
     def _apply(self, record: wire.Record) -> bool:
         known = self._intern(record.type)
@@ -130,7 +155,7 @@ class TwinStore:
             self.refused_types += 1
             return "max_types"
         if (type, id) not in self.totals:
-            if len(self.totals) >= self.max_counters:
+            if len(self.totals) >= self.max_counters or (self.admit is not None and (type, id) not in self.admit):
                 self.refused[type] = self.refused.get(type, 0) + 1
                 return "max_counters"
             self.totals[type, id] = Total()
@@ -180,12 +205,12 @@ class TwinStore:
 
     # What reads
 
-    def read(self, type: bytes, id: bytes) -> tuple[int, int, int]:
-        """(value, pending, lost); pending is what the next batch would hold of this name."""
+    def read(self, type: bytes, id: bytes) -> Reading:
+        """pending is what the next batch would hold of this name."""
         check_type(type)
         check_text(id, 1023)
         total = self.totals.get((type, id), Total())
-        return total.value, total.value - total.base, self.ledger.lost
+        return Reading(total.value, total.value - total.base, self.ledger.lost)
 
     def top(self, type: bytes, k: int) -> list[tuple[bytes, int]]:
         check_type(type)
