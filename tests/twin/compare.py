@@ -32,9 +32,15 @@ def rows(store: Any) -> dict[tuple[str | None, str], dict[str, object]]:
     return by_key
 
 
-def figures(store: Any) -> dict[str, object]:
+def figures(store: Any) -> dict[str, Any]:
     """The counters of `stats` that a twin has as well."""
-    stats = store.stats()
-    if isinstance(store, TwinStore):
-        return stats
-    return {key: stats[key] for key in ()}
+    return _like(_SHAPE, store.stats())
+
+
+_SHAPE = TwinStore().stats() | {"types": {}}
+
+
+def _like(shape: dict[str, Any], stats: dict[str, Any]) -> dict[str, Any]:
+    return {
+        key: _like(part, stats[key]) if isinstance(part, dict) and part else stats[key] for key, part in shape.items()
+    }

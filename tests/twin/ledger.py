@@ -15,6 +15,7 @@ LAST_SEQ = (1 << 64) - 1
 IDLE_S = 1.0  # an entry idle this long may be evicted
 
 APPLIED, DUPLICATE, STALE, AHEAD_OF, INCONSISTENT = "applied", "duplicate", "stale", "ahead", "inconsistent"
+VERDICTS = (APPLIED, DUPLICATE, STALE, AHEAD_OF, INCONSISTENT)
 
 COUNTED = (
     "frames",

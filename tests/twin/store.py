@@ -4,11 +4,11 @@ import re
 import time
 from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from fastcount import wire
 from fastcount.errors import FrameError, InvalidName, LimitReached
-from twin.ledger import APPLIED, TwinLedger
+from twin.ledger import APPLIED, VERDICTS, TwinLedger
 
 I64_MIN, I64_MAX = -(1 << 63), (1 << 63) - 1
 _TYPE = re.compile(rb"[A-Za-z0-9_.-]{1,64}")
@@ -96,8 +96,9 @@ class TwinStore:
         self.refused_types = 0  # records of types there was no room for
         self.admit: Container[tuple[bytes, bytes]] | None = None
         self.generation = 0
-        self.frames = dict.fromkeys(("applied", "duplicate", "stale", "ahead", "inconsistent", "malformed"), 0)
-        self.frames["version"] = 0
+        self.verdicts = {verdict: {"frames": 0, "records": 0} for verdict in VERDICTS}
+        self.malformed = dict.fromkeys(wire.ERRORS, 0)
+        self.frame_bytes = 0  # of frames applied
         self.records = 0
         self.saturated = 0
         self.members_ignored = 0
@@ -119,21 +120,20 @@ class TwinStore:
         try:
             decoded = wire.decode(frame)
         except FrameError as error:
-            if error.code == "version":  # a newer client is not a broken one
-                self.frames["version"] += 1
-            else:
-                self.frames["malformed"] += 1
-                self.ledger.malformed(address)
+            self.malformed[error.code] += 1
+            self.ledger.malformed(address)
             raise
         n = len(decoded.records)
         if decoded.source is None:
             status = self.ledger.frame(address, n)
         else:
             status = self.ledger.sequenced(address, decoded.source, decoded.seq, decoded.sent, n, decoded.end)
-        self.frames[status] += 1
+        self.verdicts[status]["frames"] += 1
+        self.verdicts[status]["records"] += n
         if status != APPLIED:
             return Applied(status, n, 0)
         self.records += n
+        self.frame_bytes += len(frame)
         refused = sum(not self._apply(record) for record in decoded.records)
         return Applied(status, n, refused)
 
@@ -169,12 +169,12 @@ class TwinStore:
         self.touched.add((type, id))
 
     def incr(self, type: bytes, id: bytes, delta: int = 1, member: bytes | None = None) -> int:
+        if delta != sat(delta):
+            raise OverflowError("delta is outside of signed 64-bit")
         check_type(type)
         check_text(id, 1023)
         if member is not None:
             check_text(member, 255)
-        if delta != sat(delta):
-            raise OverflowError("delta is outside of signed 64-bit")
         self.records += 1
         limit = self._add(type, id, delta, self._intern(type))
         if limit:
@@ -222,15 +222,35 @@ class TwinStore:
     def sources(self, limit: int = 1000) -> list[dict[str, object]]:
         return self.ledger.rows(limit)
 
-    def stats(self) -> dict[str, object]:
+    def stats(self) -> dict[str, Any]:
+        ledger = self.ledger
         return {
             "counters": len(self.totals),
-            "types": len(self.types),
-            "generation": self.generation,
+            "types": {
+                type.decode(): {
+                    "counters": sum(name[0] == type for name in self.totals),
+                    "refused": self.refused.get(type, 0),
+                }
+                for type in self.types
+            },
             "records": self.records,
-            "refused": dict(self.refused),
-            "refused_types": self.refused_types,
-            "saturated": self.saturated,
             "members_ignored": self.members_ignored,
-            "frames": dict(self.frames),
+            "saturated": self.saturated,
+            "swaps": self.generation,
+            "refused": {
+                "max_counters": sum(self.refused.values()),
+                "max_memory": 0,
+                "max_types": self.refused_types,
+            },
+            "frames": self.verdicts[APPLIED]["frames"],
+            "frame_bytes": self.frame_bytes,
+            "malformed": self.malformed,
+            "verdicts": self.verdicts,
+            "sources": {
+                "live": len(ledger.books),
+                "evicted": ledger.evicted,
+                "untracked_frames": ledger.untracked_frames,
+                "untracked_records": ledger.untracked_records,
+                "lost": ledger.lost,
+            },
         }

@@ -23,6 +23,7 @@ ROOMS: tuple[tuple[str, ...], ...] = (
     ("native.frame",),
     ("native.table", "native.hll", "native.bottomk", "native.reservoir"),
     ("native.shard", "native.ledger"),
+    ("native.intake",),
     ("native.udp",),
     ("_core",),
     ("ingest",),
