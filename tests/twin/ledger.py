@@ -7,6 +7,7 @@ than one rule could apply, they are tried in the order in which `Books.judge` ha
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 
 WINDOW = 1024  # seqs remembered behind the highest
 AHEAD = 1 << 20  # a seq further ahead than this is not believed at once
@@ -29,6 +30,16 @@ COUNTED = (
     "inconsistent_frames",
     "malformed",
 )
+
+
+def show_address(packed: bytes) -> str:
+    """``4`` or ``6``, an IP address and a port; or ``h4`` or ``h6`` and an IP address; as people write it."""
+    if packed[:1] == b"h":
+        return f"http {ip_address(packed[2:])}"
+    if packed:
+        ip = ip_address(packed[1:-2])
+        return f"[{ip}]:{int.from_bytes(packed[-2:])}" if ip.version == 6 else f"{ip}:{int.from_bytes(packed[-2:])}"
+    return ""
 
 
 @dataclass
@@ -112,18 +123,16 @@ class Books:
 
 
 class TwinLedger:
-    """The table of books. `text` turns the bytes of an address into what a row shows; `clock` is in seconds."""
+    """The table of books. `clock` is in seconds."""
 
     def __init__(
         self,
         max_sources: int = 65_536,
         *,
         clock: Callable[[], float] = time.monotonic,
-        text: Callable[[bytes], str] = lambda address: address.decode("latin-1"),
     ) -> None:
         self.max_sources = max_sources
         self.clock = clock
-        self.text = text
         self.books: dict[tuple[int | None, bytes], Books] = {}
         self.folded = dict.fromkeys((*COUNTED, "lost", "lost_frames"), 0)  # books of evicted entries
         self.untracked_frames = 0
@@ -195,7 +204,7 @@ class TwinLedger:
         return [
             {
                 "source": None if source is None else f"{source:016x}",
-                "address": self.text(address),
+                "address": show_address(address),
                 **{name: getattr(books, name) for name in COUNTED},
                 "sent": books.end_max,
                 "lost": books.lost,

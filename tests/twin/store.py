@@ -85,10 +85,9 @@ class TwinStore:
         max_sources: int = 65_536,
         shards: int = 16,
         clock: Callable[[], float] = time.monotonic,
-        address_text: Callable[[bytes], str] = lambda address: address.decode("latin-1"),
     ) -> None:
         self.max_counters, self.max_types = max_counters, max_types
-        self.ledger = TwinLedger(max_sources, clock=clock, text=address_text)
+        self.ledger = TwinLedger(max_sources, clock=clock)
         self.totals: dict[tuple[bytes, bytes], Total] = {}
         self.touched: set[tuple[bytes, bytes]] = set()
         self.types: list[bytes] = []
