@@ -11,11 +11,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from fastcount import wire
 from fastcount._core import Store
+from fastcount.answers import Applied
 from fastcount.errors import FrameError
 from twin import frames
 from twin import strategies as draw
 from twin.compare import figures, outcome, rows
-from twin.store import Applied, Total, TwinBatch, TwinStore
+from twin.store import Total, TwinBatch, TwinStore
 
 ADDRESSES = [b"", b"4\x7f\0\0\x01\x1f\xc0", b"h4\x0a\0\0\x01", b"6" + b"\0" * 15 + b"\x01\x1f\xc0"]
 BAD_TYPES = [b"", b"a b", b"a/b", "ä".encode(), b"t" * 65, b"a\0", b"a\n"]

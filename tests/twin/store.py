@@ -4,9 +4,10 @@ import re
 import time
 from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 from fastcount import wire
+from fastcount.answers import Applied, Reading
 from fastcount.errors import FrameError, InvalidName, LimitReached
 from twin.ledger import APPLIED, VERDICTS, TwinLedger
 
@@ -30,18 +31,6 @@ def check_text(name: bytes, limit: int) -> None:
         raise InvalidName(f"{name!r} is not UTF-8") from None
     if not 1 <= len(name) <= limit or any(ord(c) < 0x20 or 0x7F <= ord(c) < 0xA0 for c in text):
         raise InvalidName(f"{name!r}")
-
-
-class Applied(NamedTuple):
-    status: str
-    records: int
-    refused: int
-
-
-class Reading(NamedTuple):
-    value: int
-    pending: int
-    lost: int
 
 
 @dataclass

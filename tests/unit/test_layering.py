@@ -17,7 +17,7 @@ PACKAGE = "fastcount"
 
 # First room first. A name covers the module and everything below it. Within a room any order goes, but no cycle.
 ROOMS: tuple[tuple[str, ...], ...] = (
-    ("errors", "version", "names", "wire", "address", "config", "datadir"),
+    ("errors", "answers", "version", "names", "wire", "address", "config", "datadir"),
     ("native.atomic", "native.hash", "native.text", "native.varint"),
     ("native.types", "native.refusals"),
     ("native.frame",),
