@@ -125,6 +125,8 @@ class Books:
 class TwinLedger:
     """The table of books. `clock` is in seconds."""
 
+    new_books = Books
+
     def __init__(
         self,
         max_sources: int = 65_536,
@@ -152,7 +154,7 @@ class TwinLedger:
                     self.folded[name] += getattr(books, name)
                 self.evicted += 1
                 del self.books[idlest]
-            self.books[key] = Books()
+            self.books[key] = self.new_books()
         self.books[key].heard = self.clock()
         return self.books[key]
 
