@@ -1,33 +1,33 @@
-"""A uniform sample of the *distinct* members a name has seen: bottom-k by a keyed hash.
-
-Theory. Every member has a fixed priority, the upper 53 bits of its SipHash under the deployment's secret (siphash.pxd),
-and the sample is the k members with the smallest (priority, bytes). How often or in which order they were offered does
-not matter, and the sample of a union is the k smallest of the union of samples: a CRDT. Priorities of distinct members
-are independent uniform numbers, so the k-th smallest tells how many there are: D ~ (k-1) / U(k), unbiased, standard
-error 1/sqrt(k-2) (K. Beyer, P. Haas, B. Reinwald, Y. Sismanis, R. Gemulla, "On synopses for distinct-value estimation
-under multiset operations", SIGMOD 2007; the sketch is E. Cohen's, "Size-estimation framework", JCSS 1997).
-
-Ownership. A `bottomk` is meant to be embedded; it owns one heap block that grows with its members. The caller
-serialises all calls on one sample (the shard's lock). Zeroed memory is not a sample: `bottomk_init` first.
-
-Block, sorted by (priority, bytes):
-    u64 key[cap]      priority << 11 | member length << 3 | marks      (mark bit g: entered in generation g, not drained)
-    u32 offset[cap]   of the member in
-    u8  bytes[room]   filled from the front; holes go when the block is next rebuilt
-
-Generations. What enters is marked with the caller's generation, 0 or 1; `bottomk_drain` of the other one gives what
-entered before the cut *and was in the sample at the cut*. A member that the next generation pushes out between the cut
-and its drain stays as a ghost behind the n members (key[n : n + ghosts]), because the batch that its acknowledgement
-stands for must hold it. Each generation is drained before it is used again.
-"""
+# A uniform sample of the *distinct* members a name has seen: bottom-k by a keyed hash.
+#
+# Theory. Every member has a fixed priority, the upper 53 bits of its SipHash under the deployment's secret
+# (siphash.pxd), and the sample is the k members with the smallest (priority, bytes). How often or in which order they
+# were offered does not matter, and the sample of a union is the k smallest of the union of samples: a CRDT.
+# Priorities of distinct members are independent uniform numbers, so the k-th smallest tells how many there are: D ~
+# (k-1) / U(k), unbiased, standard error 1/sqrt(k-2) (K. Beyer, P. Haas, B. Reinwald, Y. Sismanis, R. Gemulla, "On
+# synopses for distinct-value estimation under multiset operations", SIGMOD 2007; the sketch is E. Cohen's,
+# "Size-estimation framework", JCSS 1997).
+#
+# Ownership. A `bottomk` is meant to be embedded; it owns one heap block that grows with its members. The caller
+# serialises all calls on one sample (the shard's lock). Zeroed memory is not a sample: `bottomk_init` first.
+#
+# Block, sorted by (priority, bytes):
+#     u64 key[cap]      priority << 11 | member length << 3 | marks    (mark bit g: entered in generation g, not drained)
+#     u32 offset[cap]   of the member in
+#     u8  bytes[room]   filled from the front; holes go when the block is next rebuilt
+#
+# Generations. What enters is marked with the caller's generation, 0 or 1; `bottomk_drain` of the other one gives what
+# entered before the cut *and was in the sample at the cut*. A member that the next generation pushes out between the
+# cut and its drain stays as a ghost behind the n members (key[n : n + ghosts]), because the batch that its
+# acknowledgement stands for must hold it. Each generation is drained before it is used again.
 
 from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcmp
 
+from fastcount.native.atomic cimport fc_prefetch
 from fastcount.native.heap cimport heap_price
-from fastcount.native.siphash cimport sipkey
-
+from fastcount.native.siphash cimport sipkey_t
 
 cdef enum:
     BOTTOMK_DEFAULT_K = 100
@@ -35,7 +35,7 @@ cdef enum:
     BOTTOMK_MEMBER_MAX = 255
     BOTTOMK_QUIET = 2       # a generation that marks nothing: for restoring what is durable already
     BOTTOMK_ROW = 9         # bytes of a row beside its member: priority u64le | length u8
-    BOTTOMK_HEADER = 6      # version u8 | flags u8 | k u16le | n u16le
+    BOTTOMK_HEADER = 6      # version u8 | full u8 | k u16le | n u16le
 
 cdef enum:
     BOTTOMK_NO_MEMORY = -1
@@ -45,10 +45,9 @@ cdef enum:
     BOTTOMK_BAD_ORDER = -5      # rows not strictly ascending, or a priority beyond 53 bits
     BOTTOMK_BAD_KEY = -6        # a priority that is not its member's hash: corrupt, or another deployment's secret
 
-
-cdef struct bottomk:
+cdef struct bottomk_t:
     # read by every offer
-    uint64_t threshold      # priorities above it will not be kept; 2^53-1 until something was turned away
+    uint64_t threshold      # priorities above it will not be kept; all ones until a member was turned away or went
     uint8_t *block          # NULL: nothing yet
     uint16_t n              # members
     uint16_t k
@@ -60,69 +59,64 @@ cdef struct bottomk:
     uint32_t live           # of those, belonging to an entry
     # books
     uint16_t dirty[2]       # entries marked, by generation
-    uint8_t over            # 1: more than k distinct members were seen
 
 
 # cold, in bottomk.pyx
-cdef int bottomk_insert(bottomk *s, size_t at, uint64_t priority, const uint8_t *member, size_t length,
+cdef int bottomk_insert(bottomk_t *s, size_t at, uint64_t priority, const uint8_t *member, size_t length,
                         int gen) noexcept nogil
-cdef void bottomk_free(bottomk *s) noexcept nogil
-cdef void bottomk_set_k(bottomk *s, size_t k, int gen) noexcept nogil
-cdef int bottomk_merge(bottomk *s, const bottomk *other, int gen) noexcept nogil
-cdef size_t bottomk_drain_size(const bottomk *s, int gen) noexcept nogil
-cdef size_t bottomk_drain(bottomk *s, int gen, uint8_t *out) noexcept nogil
-cdef size_t bottomk_dump_size(const bottomk *s) noexcept nogil
-cdef size_t bottomk_dump(const bottomk *s, uint8_t *out) noexcept nogil
-cdef int bottomk_load(bottomk *s, const uint8_t *data, size_t length, const sipkey *key) noexcept nogil
-cdef double bottomk_distinct(const bottomk *s) noexcept nogil
-cdef const char *bottomk_check(const bottomk *s) noexcept nogil
+cdef void bottomk_free(bottomk_t *s) noexcept nogil
+cdef void bottomk_set_k(bottomk_t *s, size_t k, int gen) noexcept nogil
+cdef int bottomk_merge(bottomk_t *s, const bottomk_t *other, int gen) noexcept nogil
+cdef size_t bottomk_drain_size(const bottomk_t *s, int gen) noexcept nogil
+cdef size_t bottomk_drain(bottomk_t *s, int gen, uint8_t *out) noexcept nogil
+cdef size_t bottomk_dump_size(const bottomk_t *s) noexcept nogil
+cdef size_t bottomk_dump(const bottomk_t *s, uint8_t *out) noexcept nogil
+cdef int bottomk_load(bottomk_t *s, const uint8_t *data, size_t length, const sipkey_t *key) noexcept nogil
+cdef double bottomk_distinct(const bottomk_t *s) noexcept nogil
+cdef const char *bottomk_check(const bottomk_t *s) noexcept nogil
 
-
-cdef extern from *:
-    """
-    #define fc_prefetch(p) __builtin_prefetch(p)
-    """
-    void fc_prefetch(const void *p) noexcept nogil
-
-
-cdef inline void bottomk_init(bottomk *s, size_t k) noexcept nogil:
+cdef inline void bottomk_init(bottomk_t *s, size_t k) noexcept nogil:
     """An empty sample of at most `k` members, 1..BOTTOMK_MAX_K. Allocates nothing."""
-    s.threshold = (<uint64_t>1 << 53) - 1
+    s.threshold = ~<uint64_t>0
     s.block = NULL
     s.n = s.cap = s.ghosts = s.dirty[0] = s.dirty[1] = 0
     s.size = s.used = s.live = 0
-    s.over = 0
     s.k = <uint16_t>k
 
 
-cdef inline uint64_t *bottomk_keys(const bottomk *s) noexcept nogil:
+cdef inline bint bottomk_full(const bottomk_t *s) noexcept nogil:
+    """Whether more than k distinct members were seen."""
+    return s.threshold != ~<uint64_t>0
+
+
+cdef inline uint64_t *bottomk_keys(const bottomk_t *s) noexcept nogil:
     return <uint64_t *>s.block
 
 
-cdef inline uint32_t *bottomk_offsets(const bottomk *s) noexcept nogil:
+cdef inline uint32_t *bottomk_offsets(const bottomk_t *s) noexcept nogil:
     return <uint32_t *>(s.block + 8 * <size_t>s.cap)
 
 
-cdef inline uint8_t *bottomk_bytes(const bottomk *s) noexcept nogil:
+cdef inline uint8_t *bottomk_bytes(const bottomk_t *s) noexcept nogil:
     return s.block + 12 * <size_t>s.cap
 
 
-cdef inline size_t bottomk_memory(const bottomk *s) noexcept nogil:
+cdef inline size_t bottomk_memory(const bottomk_t *s) noexcept nogil:
     """Heap bytes held, malloc's own header included; the embedded struct is the caller's to count."""
     return heap_price(s.size) if s.block != NULL else 0
 
 
-cdef inline uint64_t bottomk_priority(const bottomk *s, size_t i) noexcept nogil:
+cdef inline uint64_t bottomk_priority(const bottomk_t *s, size_t i) noexcept nogil:
     return bottomk_keys(s)[i] >> 11
 
 
-cdef inline const uint8_t *bottomk_member(const bottomk *s, size_t i, size_t *length) noexcept nogil:
+cdef inline const uint8_t *bottomk_member(const bottomk_t *s, size_t i, size_t *length) noexcept nogil:
     """Member `i` < n in ascending order of priority; the pointer holds until the sample changes."""
     length[0] = (bottomk_keys(s)[i] >> 3) & 255
     return bottomk_bytes(s) + bottomk_offsets(s)[i]
 
 
-cdef inline int bottomk_compare(const bottomk *s, size_t i, const uint8_t *member, size_t length) noexcept nogil:
+cdef inline int bottomk_compare(const bottomk_t *s, size_t i, const uint8_t *member, size_t length) noexcept nogil:
     """< 0, 0, > 0: order of entry `i` and a member of equal priority, as bytes."""
     cdef size_t have
     cdef const uint8_t *mine = bottomk_member(s, i, &have)     # apart: the order of a call's arguments is C's choice
@@ -130,7 +124,7 @@ cdef inline int bottomk_compare(const bottomk *s, size_t i, const uint8_t *membe
     return order if order != 0 else <int>have - <int>length
 
 
-cdef inline size_t bottomk_search(const bottomk *s, uint64_t key) noexcept nogil:
+cdef inline size_t bottomk_search(const bottomk_t *s, uint64_t key) noexcept nogil:
     """Index of the first member whose key is >= `key`, without a branch that depends on the data."""
     cdef const uint64_t *base = bottomk_keys(s)
     cdef size_t left = s.n
@@ -144,7 +138,7 @@ cdef inline size_t bottomk_search(const bottomk *s, uint64_t key) noexcept nogil
     return <size_t>(base - bottomk_keys(s)) + (base[0] < key)
 
 
-cdef inline int bottomk_offer(bottomk *s, uint64_t priority, const uint8_t *member, size_t length,
+cdef inline int bottomk_offer(bottomk_t *s, uint64_t priority, const uint8_t *member, size_t length,
                               int gen) noexcept nogil:
     """Offer a member (1..255 bytes) with its `siphash53` in generation `gen`.
 
@@ -165,17 +159,17 @@ cdef inline int bottomk_offer(bottomk *s, uint64_t priority, const uint8_t *memb
     return bottomk_insert(s, at, priority, member, length, gen)
 
 
-cdef inline void bottomk_prefetch(const bottomk *s) noexcept nogil:
+cdef inline void bottomk_prefetch(const bottomk_t *s) noexcept nogil:
     """Bring in what deciding an offer reads first."""
     fc_prefetch(s)
 
 
-cdef inline void bottomk_prefetch_members(const bottomk *s, uint64_t priority) noexcept nogil:
+cdef inline void bottomk_prefetch_members(const bottomk_t *s, uint64_t priority) noexcept nogil:
     """The second step, once `s` is near: what an offer reads that is not turned away by the threshold."""
     if priority <= s.threshold and s.block != NULL:
         fc_prefetch(bottomk_keys(s) + (s.n >> 1))
 
 
-cdef inline int bottomk_changed(const bottomk *s, int gen) noexcept nogil:
+cdef inline int bottomk_changed(const bottomk_t *s, int gen) noexcept nogil:
     """How many members `bottomk_drain` of this generation would yield."""
     return s.dirty[gen & 1]

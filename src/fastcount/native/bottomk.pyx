@@ -6,7 +6,7 @@ Whatever can run out of memory allocates first and changes afterwards, so that a
 from libc.string cimport memcmp, memcpy, memmove
 
 from fastcount.native.heap cimport heap_alloc, heap_fit, heap_free
-from fastcount.native.siphash cimport siphash53, sipkey
+from fastcount.native.siphash cimport siphash53, sipkey_t
 
 
 cdef enum:
@@ -22,26 +22,27 @@ cdef inline size_t length_of(uint64_t key) noexcept nogil:
     return (key >> 3) & 255
 
 
-cdef inline size_t entries(const bottomk *s) noexcept nogil:
+cdef inline size_t entries(const bottomk_t *s) noexcept nogil:
     return <size_t>s.n + s.ghosts
 
 
-cdef inline void count_marks(bottomk *s, uint64_t key, int by) noexcept nogil:
+cdef inline void count_marks(bottomk_t *s, uint64_t key, int by) noexcept nogil:
     s.dirty[0] = <uint16_t>(s.dirty[0] + (by if key & 1 else 0))
     s.dirty[1] = <uint16_t>(s.dirty[1] + (by if key & 2 else 0))
 
 
-cdef inline void forget(bottomk *s, uint64_t key) noexcept nogil:
+cdef inline void forget(bottomk_t *s, uint64_t key) noexcept nogil:
     """Books of an entry that goes."""
     s.live -= <uint32_t>length_of(key)
     count_marks(s, key, -1)
 
 
-cdef void set_threshold(bottomk *s) noexcept nogil:
-    s.threshold = bottomk_priority(s, s.n - 1) if s.over else (<uint64_t>1 << 53) - 1
+cdef void set_threshold(bottomk_t *s) noexcept nogil:
+    """After a member was turned away or went: n is k."""
+    s.threshold = bottomk_priority(s, s.n - 1)
 
 
-cdef int new_block(bottomk *s, size_t cap, size_t room) noexcept nogil:
+cdef int new_block(bottomk_t *s, size_t cap, size_t room) noexcept nogil:
     """Give `s` an empty block; the old one stays the caller's. -1: no memory, nothing changed."""
     cdef size_t size = heap_fit(12 * cap + room)
     cdef uint8_t *block = <uint8_t *>heap_alloc(size)
@@ -55,7 +56,7 @@ cdef int new_block(bottomk *s, size_t cap, size_t room) noexcept nogil:
     return 0
 
 
-cdef void put(bottomk *s, size_t i, uint64_t key, const uint8_t *member) noexcept nogil:
+cdef void put(bottomk_t *s, size_t i, uint64_t key, const uint8_t *member) noexcept nogil:
     """Write entry `i`, its bytes behind the others'; there is room."""
     cdef size_t length = length_of(key)
     bottomk_keys(s)[i] = key
@@ -66,9 +67,9 @@ cdef void put(bottomk *s, size_t i, uint64_t key, const uint8_t *member) noexcep
     count_marks(s, key, 1)
 
 
-cdef int rebuild(bottomk *s, size_t extra, size_t extra_bytes) noexcept nogil:
+cdef int rebuild(bottomk_t *s, size_t extra, size_t extra_bytes) noexcept nogil:
     """Move into a block with room for `extra` more entries and `extra_bytes` more of members, without holes."""
-    cdef bottomk to = s[0]
+    cdef bottomk_t to = s[0]
     cdef size_t want = entries(s) + extra
     cdef size_t need = s.live + extra_bytes
     cdef size_t cap = s.cap
@@ -87,7 +88,7 @@ cdef int rebuild(bottomk *s, size_t extra, size_t extra_bytes) noexcept nogil:
     return 0
 
 
-cdef void open_gap(bottomk *s, size_t at, size_t end) noexcept nogil:
+cdef void open_gap(bottomk_t *s, size_t at, size_t end) noexcept nogil:
     """Move entries [at, end) up by one."""
     cdef uint64_t *keys = bottomk_keys(s)
     cdef uint32_t *offsets = bottomk_offsets(s)
@@ -95,7 +96,7 @@ cdef void open_gap(bottomk *s, size_t at, size_t end) noexcept nogil:
     memmove(offsets + at + 1, offsets + at, (end - at) * sizeof(uint32_t))
 
 
-cdef int bottomk_insert(bottomk *s, size_t at, uint64_t priority, const uint8_t *member, size_t length,
+cdef int bottomk_insert(bottomk_t *s, size_t at, uint64_t priority, const uint8_t *member, size_t length,
                         int gen) noexcept nogil:
     """What `bottomk_offer` does with a member that is not there and belongs at index `at`."""
     cdef uint64_t mark = mark_of(gen)
@@ -105,7 +106,6 @@ cdef int bottomk_insert(bottomk *s, size_t at, uint64_t priority, const uint8_t 
     cdef size_t end = entries(s)
     cdef size_t hole
     if at == s.k:
-        s.over = 1
         set_threshold(s)
         return 0
     if full:
@@ -136,25 +136,24 @@ cdef int bottomk_insert(bottomk *s, size_t at, uint64_t priority, const uint8_t 
         else:
             put(s, at, priority << 11 | length << 3 | mark, member)
     if full:
-        s.over = 1
         set_threshold(s)
     return 1
 
 
-cdef void bottomk_free(bottomk *s) noexcept nogil:
+cdef void bottomk_free(bottomk_t *s) noexcept nogil:
     """Give the block back; `s` is then an empty sample of the same k."""
     heap_free(s.block)
     bottomk_init(s, s.k)
 
 
-cdef void bottomk_set_k(bottomk *s, size_t k, int gen) noexcept nogil:
+cdef void bottomk_set_k(bottomk_t *s, size_t k, int gen) noexcept nogil:
     """Change k. Smaller: the k smallest stay. Larger: only where nothing was turned away yet (what went cannot come
     back), else k stays as it is."""
     cdef uint64_t *keys = bottomk_keys(s)
     cdef uint32_t *offsets = bottomk_offsets(s)
     cdef size_t i, end = entries(s), to = k
     if k > s.k:
-        if not s.over:
+        if not bottomk_full(s):
             s.k = <uint16_t>k
         return
     s.k = <uint16_t>k
@@ -169,11 +168,10 @@ cdef void bottomk_set_k(bottomk *s, size_t k, int gen) noexcept nogil:
             to += 1
     s.n = <uint16_t>k
     s.ghosts = <uint16_t>(to - k)
-    s.over = 1
     set_threshold(s)
 
 
-cdef inline int order_of(const bottomk *a, size_t i, const bottomk *b, size_t j) noexcept nogil:
+cdef inline int order_of(const bottomk_t *a, size_t i, const bottomk_t *b, size_t j) noexcept nogil:
     """Of member i of a and member j of b; 1 past the end of `a`, -1 past the end of `b`."""
     cdef uint64_t p, q
     cdef size_t length
@@ -190,18 +188,18 @@ cdef inline int order_of(const bottomk *a, size_t i, const bottomk *b, size_t j)
     return bottomk_compare(a, i, member, length)
 
 
-cdef int bottomk_merge(bottomk *s, const bottomk *other, int gen) noexcept nogil:
+cdef int bottomk_merge(bottomk_t *s, const bottomk_t *other, int gen) noexcept nogil:
     """Make `s` the sample of the union, with the smaller k of both. What comes from `other` is marked with `gen`.
 
     Members that entered, or -1: no memory, nothing changed. Commutative, associative, idempotent (marks aside).
     """
-    cdef bottomk to = s[0]
+    cdef bottomk_t to = s[0]
     cdef size_t k = s.k if s.k < other.k else other.k
     cdef size_t i = 0, j = 0, total = 0, news = 0, room = s.live
     cdef size_t at, left
     cdef int order
     cdef uint64_t key
-    cdef uint8_t over
+    cdef bint over
     while total < k and (i < s.n or j < other.n):
         order = order_of(s, i, other, j)
         if order > 0:
@@ -211,11 +209,10 @@ cdef int bottomk_merge(bottomk *s, const bottomk *other, int gen) noexcept nogil
         j += order >= 0
         total += 1
     # what is left over belongs to the union, so it has more than k members
-    over = s.over | other.over | (i < s.n or j < other.n)
+    over = bottomk_full(s) or bottomk_full(other) or i < s.n or j < other.n
     if news == 0:
         bottomk_set_k(s, k, gen)
-        s.over = over
-        if s.n > 0:
+        if over:
             set_threshold(s)
         return 0
     left = i
@@ -224,7 +221,6 @@ cdef int bottomk_merge(bottomk *s, const bottomk *other, int gen) noexcept nogil
     i = j = 0
     to.n = <uint16_t>total
     to.k = <uint16_t>k
-    to.over = over
     for at in range(total):
         order = order_of(s, i, other, j)
         if order > 0:
@@ -240,13 +236,14 @@ cdef int bottomk_merge(bottomk *s, const bottomk *other, int gen) noexcept nogil
         if i >= s.n or key & MARKS & ~mark_of(gen):
             put(&to, entries(&to), key, bottomk_bytes(s) + bottomk_offsets(s)[i])
             to.ghosts += 1
-    set_threshold(&to)
+    if over:
+        set_threshold(&to)
     heap_free(s.block)
     s[0] = to
     return <int>news
 
 
-cdef inline size_t write_row(uint8_t *out, const bottomk *s, size_t i) noexcept nogil:
+cdef inline size_t write_row(uint8_t *out, const bottomk_t *s, size_t i) noexcept nogil:
     cdef uint64_t key = bottomk_keys(s)[i]
     cdef size_t b
     for b in range(8):
@@ -256,7 +253,7 @@ cdef inline size_t write_row(uint8_t *out, const bottomk *s, size_t i) noexcept 
     return BOTTOMK_ROW + length_of(key)
 
 
-cdef size_t bottomk_drain_size(const bottomk *s, int gen) noexcept nogil:
+cdef size_t bottomk_drain_size(const bottomk_t *s, int gen) noexcept nogil:
     """Bytes that `bottomk_drain` of this generation will write."""
     cdef size_t i, size = 0
     if s.dirty[gen] == 0:
@@ -267,7 +264,7 @@ cdef size_t bottomk_drain_size(const bottomk *s, int gen) noexcept nogil:
     return size
 
 
-cdef size_t bottomk_drain(bottomk *s, int gen, uint8_t *out) noexcept nogil:
+cdef size_t bottomk_drain(bottomk_t *s, int gen, uint8_t *out) noexcept nogil:
     """Write the members that entered in generation `gen` and were in the sample at its end, as rows
     (priority u64le | length u8 | bytes) ascending, and unmark them. Bytes written; it cannot fail."""
     cdef uint64_t *keys = bottomk_keys(s)
@@ -291,19 +288,19 @@ cdef size_t bottomk_drain(bottomk *s, int gen, uint8_t *out) noexcept nogil:
     return <size_t>(at - out)
 
 
-cdef size_t bottomk_dump_size(const bottomk *s) noexcept nogil:
+cdef size_t bottomk_dump_size(const bottomk_t *s) noexcept nogil:
     cdef size_t i, size = BOTTOMK_HEADER
     for i in range(s.n):
         size += BOTTOMK_ROW + length_of(bottomk_keys(s)[i])
     return size
 
 
-cdef size_t bottomk_dump(const bottomk *s, uint8_t *out) noexcept nogil:
+cdef size_t bottomk_dump(const bottomk_t *s, uint8_t *out) noexcept nogil:
     """Write the sample (members, k, whether anything was turned away; no marks, no ghosts): version u8 = 1 | full u8 |
     k u16le | n u16le | n rows as in `bottomk_drain`. One encoding per sample. Bytes written, `bottomk_dump_size`."""
     cdef size_t i, at = BOTTOMK_HEADER
     out[0] = VERSION
-    out[1] = s.over
+    out[1] = bottomk_full(s)
     out[2] = <uint8_t>(s.k & 255)
     out[3] = <uint8_t>(s.k >> 8)
     out[4] = <uint8_t>(s.n & 255)
@@ -319,12 +316,12 @@ cdef inline bint ascending(const uint8_t *a, const uint8_t *b) noexcept nogil:
     return order < 0 or (order == 0 and a[0] < b[0])
 
 
-cdef int bottomk_load(bottomk *s, const uint8_t *data, size_t length, const sipkey *key) noexcept nogil:
+cdef int bottomk_load(bottomk_t *s, const uint8_t *data, size_t length, const sipkey_t *key) noexcept nogil:
     """Replace `s` by what `bottomk_dump` wrote, unmarked. With `key`, every priority must be its member's hash.
 
     0, or BOTTOMK_NO_MEMORY, BOTTOMK_BAD_*: then `s` is as it was.
     """
-    cdef bottomk to
+    cdef bottomk_t to
     cdef size_t n, i, b, at = BOTTOMK_HEADER
     cdef size_t size, before = 0
     cdef uint64_t priority, previous = 0
@@ -336,8 +333,7 @@ cdef int bottomk_load(bottomk *s, const uint8_t *data, size_t length, const sipk
         return BOTTOMK_BAD_LENGTH
     bottomk_init(&to, data[2] | <size_t>data[3] << 8)
     n = data[4] | <size_t>data[5] << 8
-    to.over = data[1]
-    if to.over > 1 or to.k < 1 or to.k > BOTTOMK_MAX_K or n > to.k or (to.over and n < to.k):
+    if data[1] > 1 or to.k < 1 or to.k > BOTTOMK_MAX_K or n > to.k or (data[1] and n < to.k):
         return BOTTOMK_BAD_HEADER
     for i in range(n):
         if length - at < BOTTOMK_ROW or data[at + 8] == 0 or length - at - BOTTOMK_ROW < data[at + 8]:
@@ -368,22 +364,23 @@ cdef int bottomk_load(bottomk *s, const uint8_t *data, size_t length, const sipk
             put(&to, i, priority << 11 | <uint64_t>data[at + 8] << 3, data + at + BOTTOMK_ROW)
             at += BOTTOMK_ROW + data[at + 8]
         to.n = <uint16_t>n
-        set_threshold(&to)
+        if data[1]:
+            set_threshold(&to)
     heap_free(s.block)
     s[0] = to
     return 0
 
 
-cdef double bottomk_distinct(const bottomk *s) noexcept nogil:
-    """How many distinct members were seen: exact up to k, then (k-1) / U(k), and never less than the k + 1 it must be."""
+cdef double bottomk_distinct(const bottomk_t *s) noexcept nogil:
+    """Distinct members seen: exact up to k, then (k-1) / U(k), and never less than the k + 1 it must be."""
     cdef double estimate
-    if not s.over:
+    if not bottomk_full(s):
         return s.n
     estimate = (s.k - 1) * 9007199254740992.0 / (<double>s.threshold + 1)
     return estimate if estimate > s.k + 1 else s.k + 1
 
 
-cdef const char *bottomk_check(const bottomk *s) noexcept nogil:
+cdef const char *bottomk_check(const bottomk_t *s) noexcept nogil:
     """NULL, or which invariant of bottomk.pxd does not hold. For tests and debug builds."""
     cdef size_t i, length, live = 0
     cdef size_t dirty[2]
@@ -411,8 +408,8 @@ cdef const char *bottomk_check(const bottomk *s) noexcept nogil:
                 return b"members of equal priority are not ascending"
     if live != s.live or dirty[0] != s.dirty[0] or dirty[1] != s.dirty[1]:
         return b"the books do not add up"
-    if s.over and s.n < s.k:
+    if bottomk_full(s) and s.n < s.k:
         return b"turned members away with room left"
-    if s.threshold != (bottomk_priority(s, s.n - 1) if s.over else (<uint64_t>1 << 53) - 1):
+    if bottomk_full(s) and s.threshold != bottomk_priority(s, s.n - 1):
         return b"the threshold is not the k-th priority"
     return NULL

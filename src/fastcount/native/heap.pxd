@@ -1,5 +1,5 @@
-"""malloc with its true price, and with a way to make it fail: a refusal for want of memory is a path like any other, so
-tests walk it. Cold: nothing here is called per record."""
+# malloc with its true price, and with a way to make it fail: a refusal for want of memory is a path like any other, so
+# tests walk it. Cold: nothing here is called per record.
 
 from libc.stddef cimport size_t
 from libc.stdlib cimport free
@@ -14,7 +14,7 @@ cdef inline void heap_free(void *block) noexcept nogil:
 
 
 cdef inline size_t heap_fit(size_t size) noexcept nogil:
-    """`size` raised to what malloc hands out anyway: glibc's chunks are multiples of 16, at least 32, 8 of it its own."""
+    """`size` raised to what malloc hands out anyway: glibc's chunks are multiples of 16 from 32 on, 8 bytes of it its own."""
     size = ((size + 8 + 15) & ~<size_t>15) - 8
     return size if size > 24 else 24
 

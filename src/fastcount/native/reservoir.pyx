@@ -7,15 +7,15 @@ from fastcount.native.heap cimport heap_alloc, heap_fit, heap_free
 from fastcount.native.rng cimport rng_below, rng_next, rng_seed, rng_seed_os, rng_unit
 
 
-cdef inline reservoir_slot *slots(const reservoir *r) noexcept nogil:
-    return <reservoir_slot *>r.block
+cdef inline reservoir_slot_t *slots(const reservoir_t *r) noexcept nogil:
+    return <reservoir_slot_t *>r.block
 
 
-cdef inline size_t length_of(const reservoir_slot *slot) noexcept nogil:
+cdef inline size_t length_of(const reservoir_slot_t *slot) noexcept nogil:
     return <size_t>slot.id_length + slot.member_length
 
 
-cdef void empty(reservoir *r) noexcept nogil:
+cdef void empty(reservoir_t *r) noexcept nogil:
     """No events, nothing seen; k and the random state stay."""
     r.skip = r.next = 0
     r.log_w = 0
@@ -23,7 +23,7 @@ cdef void empty(reservoir *r) noexcept nogil:
     r.n = r.cap = r.size = r.used = r.live = 0
 
 
-cdef int reservoir_init(reservoir *r, size_t k) noexcept nogil:
+cdef int reservoir_init(reservoir_t *r, size_t k) noexcept nogil:
     """An empty reservoir of at most `k` events, 1..RESERVOIR_MAX_K, seeded by the system. Allocates nothing.
     0, or -1: the system has no random numbers."""
     r.k = <uint32_t>k
@@ -31,22 +31,22 @@ cdef int reservoir_init(reservoir *r, size_t k) noexcept nogil:
     return rng_seed_os(&r.random)
 
 
-cdef void reservoir_init_seeded(reservoir *r, size_t k, uint64_t seed) noexcept nogil:
+cdef void reservoir_init_seeded(reservoir_t *r, size_t k, uint64_t seed) noexcept nogil:
     """The same with a seed of the caller's, for what must be repeatable."""
     r.k = <uint32_t>k
     empty(r)
     rng_seed(&r.random, seed)
 
 
-cdef void reservoir_free(reservoir *r) noexcept nogil:
+cdef void reservoir_free(reservoir_t *r) noexcept nogil:
     """Give the block back; `r` is then empty."""
     heap_free(r.block)
     empty(r)
 
 
-cdef int new_block(reservoir *r, size_t cap, size_t room) noexcept nogil:
+cdef int new_block(reservoir_t *r, size_t cap, size_t room) noexcept nogil:
     """Give `r` an empty block; the old one stays the caller's. -1: no memory, nothing changed."""
-    cdef size_t size = heap_fit(cap * sizeof(reservoir_slot) + room)
+    cdef size_t size = heap_fit(cap * sizeof(reservoir_slot_t) + room)
     cdef uint8_t *block = <uint8_t *>heap_alloc(size)
     if block == NULL:
         return -1
@@ -57,13 +57,13 @@ cdef int new_block(reservoir *r, size_t cap, size_t room) noexcept nogil:
     return 0
 
 
-cdef inline bint has_room(const reservoir *r, size_t length) noexcept nogil:
-    return r.block != NULL and sizeof(reservoir_slot) * <size_t>r.cap + r.used + length <= r.size
+cdef inline bint has_room(const reservoir_t *r, size_t length) noexcept nogil:
+    return r.block != NULL and sizeof(reservoir_slot_t) * <size_t>r.cap + r.used + length <= r.size
 
 
-cdef void copy_slot(reservoir *to, size_t i, const reservoir *source, size_t j) noexcept nogil:
+cdef void copy_slot(reservoir_t *to, size_t i, const reservoir_t *source, size_t j) noexcept nogil:
     """Event j of `source` as event i of `to`, which has room."""
-    cdef reservoir_slot slot = slots(source)[j]
+    cdef reservoir_slot_t slot = slots(source)[j]
     memcpy(reservoir_bytes(to) + to.used, reservoir_bytes(source) + slot.offset, length_of(&slot))
     slot.offset = to.used
     slots(to)[i] = slot
@@ -71,10 +71,10 @@ cdef void copy_slot(reservoir *to, size_t i, const reservoir *source, size_t j) 
     to.live += <uint32_t>length_of(&slot)
 
 
-cdef int rebuild(reservoir *r, size_t want, size_t leaving, size_t extra) noexcept nogil:
+cdef int rebuild(reservoir_t *r, size_t want, size_t leaving, size_t extra) noexcept nogil:
     """Move into a block with `want` slots at least and room for `extra` bytes, without holes; event `leaving` keeps its
     slot, its bytes stay behind."""
-    cdef reservoir to = r[0]
+    cdef reservoir_t to = r[0]
     cdef size_t cap = r.cap
     cdef size_t gone = length_of(slots(r) + leaving) if leaving < r.n else 0
     cdef size_t need = r.live - gone + extra
@@ -96,7 +96,7 @@ cdef int rebuild(reservoir *r, size_t want, size_t leaving, size_t extra) noexce
     return 0
 
 
-cdef void draw_skip(reservoir *r) noexcept nogil:
+cdef void draw_skip(reservoir_t *r) noexcept nogil:
     """How many events pass before the next one with a key below w."""
     cdef double skip = log(rng_unit(&r.random)) / log1p(-exp(r.log_w))
     # beyond 2^62 (or no number at all, once w is 0) is never, for any interval
@@ -104,15 +104,15 @@ cdef void draw_skip(reservoir *r) noexcept nogil:
     r.next += r.skip
 
 
-cdef int reservoir_keep(reservoir *r, const uint8_t *id, size_t id_length, const uint8_t *member,
+cdef int reservoir_keep(reservoir_t *r, const uint8_t *id, size_t id_length, const uint8_t *member,
                         size_t member_length, int64_t time) noexcept nogil:
     """What `reservoir_offer` does with an event whose turn it is."""
-    cdef rng before = r.random
+    cdef rng_t before = r.random
     cdef bint filling = r.n < r.k
     cdef size_t length = id_length + member_length
     cdef size_t i = r.n if filling else rng_below(&r.random, r.k)
     cdef size_t want = <size_t>r.n + filling
-    cdef reservoir_slot *slot
+    cdef reservoir_slot_t *slot
     cdef uint8_t *at
     if not filling and length <= length_of(slots(r) + i):
         slot = slots(r) + i
@@ -142,16 +142,16 @@ cdef int reservoir_keep(reservoir *r, const uint8_t *id, size_t id_length, const
     return 1
 
 
-cdef void reservoir_take(reservoir *r, reservoir *out) noexcept nogil:
+cdef void reservoir_take(reservoir_t *r, reservoir_t *out) noexcept nogil:
     """Hand the interval over to `out` (overwritten, and then the caller's to free); `r` starts anew."""
     out[0] = r[0]
     rng_seed(&out.random, rng_next(&r.random))
     empty(r)
 
 
-cdef double draw_gamma(rng *random, double shape) noexcept nogil:
-    """Gamma(shape >= 1, 1): G. Marsaglia, W. W. Tsang, "A simple method for generating gamma variables", ACM TOMS 26(3),
-    2000; the normal number by Box and Muller."""
+cdef double draw_gamma(rng_t *random, double shape) noexcept nogil:
+    """Gamma(shape >= 1, 1): G. Marsaglia, W. W. Tsang, "A simple method for generating gamma variables", ACM TOMS
+    26(3), 2000; the normal number by Box and Muller."""
     cdef double d = shape - 1.0 / 3.0
     cdef double c = 1.0 / sqrt(9.0 * d)
     cdef double x, v
@@ -164,7 +164,7 @@ cdef double draw_gamma(rng *random, double shape) noexcept nogil:
                 return d * v
 
 
-cdef inline bint picks(rng *random, uint64_t *wanted, uint64_t *left) noexcept nogil:
+cdef inline bint picks(rng_t *random, uint64_t *wanted, uint64_t *left) noexcept nogil:
     """Whether the next of `left` is one of the `wanted`: selection sampling (Knuth, TAOCP 2, 3.4.2, Algorithm S)."""
     cdef bint picked = rng_below(random, left[0]) < wanted[0]
     left[0] -= 1
@@ -172,7 +172,7 @@ cdef inline bint picks(rng *random, uint64_t *wanted, uint64_t *left) noexcept n
     return picked
 
 
-cdef size_t pick(reservoir *to, rng *random, const reservoir *source, uint64_t wanted, size_t at,
+cdef size_t pick(reservoir_t *to, rng_t *random, const reservoir_t *source, uint64_t wanted, size_t at,
                  bint copying) noexcept nogil:
     """Choose `wanted` events of `source`; copy them to `to` from index `at` on, or only add up their bytes."""
     cdef uint64_t left = source.n
@@ -186,13 +186,13 @@ cdef size_t pick(reservoir *to, rng *random, const reservoir *source, uint64_t w
     return size
 
 
-cdef int reservoir_merge(reservoir *r, const reservoir *other) noexcept nogil:
+cdef int reservoir_merge(reservoir_t *r, const reservoir_t *other) noexcept nogil:
     """Make `r` the reservoir of both streams together, with the smaller k of both; `other` stays as it is.
 
     The streams must be disjoint: merging the same events twice counts them twice. 0, or -1: no memory, nothing changed.
     """
-    cdef reservoir to = r[0]
-    cdef rng replay
+    cdef reservoir_t to = r[0]
+    cdef rng_t replay
     cdef uint64_t mine = reservoir_seen(r), left = mine, theirs = reservoir_seen(other)
     cdef uint64_t k = r.k if r.k < other.k else other.k
     cdef uint64_t total = k if k < mine + theirs else mine + theirs
@@ -226,13 +226,13 @@ cdef int reservoir_merge(reservoir *r, const reservoir *other) noexcept nogil:
     return 0
 
 
-cdef const char *reservoir_check(const reservoir *r) noexcept nogil:
+cdef const char *reservoir_check(const reservoir_t *r) noexcept nogil:
     """NULL, or which invariant does not hold. For tests and debug builds."""
     cdef size_t i, live = 0
     cdef uint64_t seen = reservoir_seen(r)
     if r.n != (seen if seen < r.k else r.k):
         return b"n is not min(k, seen)"
-    if r.n > r.cap or sizeof(reservoir_slot) * <size_t>r.cap + r.used > r.size:
+    if r.n > r.cap or sizeof(reservoir_slot_t) * <size_t>r.cap + r.used > r.size:
         return b"the block is too small for its events"
     if reservoir_memory(r) > <size_t>r.k * RESERVOIR_PRICE_MAX + 32:
         return b"the block is larger than promised"

@@ -1,17 +1,14 @@
-"""xoshiro256**: the random numbers of the reservoirs. Fast and statistically clean, not secret.
-
-Source: D. Blackman, S. Vigna, "Scrambled linear pseudorandom number generators", ACM TOMS 47(4), 2021; states are
-filled from a 64-bit seed by SplitMix64, as the authors ask for.
-"""
+# xoshiro256**: the random numbers of the reservoirs. Fast and statistically clean, not secret.
+#
+# Source: D. Blackman, S. Vigna, "Scrambled linear pseudorandom number generators", ACM TOMS 47(4), 2021; states are
+# filled from a 64-bit seed by SplitMix64, as the authors ask for.
 
 from libc.stdint cimport uint64_t
-
 
 cdef extern from "<sys/random.h>" nogil:
     ssize_t getrandom(void *buffer, size_t size, unsigned int flags) noexcept
 
-
-cdef struct rng:
+cdef struct rng_t:
     uint64_t s0
     uint64_t s1
     uint64_t s2
@@ -32,22 +29,22 @@ cdef inline uint64_t rng_split(uint64_t *seed) noexcept nogil:
     return z ^ (z >> 31)
 
 
-cdef inline void rng_seed(rng *r, uint64_t seed) noexcept nogil:
+cdef inline void rng_seed(rng_t *r, uint64_t seed) noexcept nogil:
     r.s0 = rng_split(&seed)
     r.s1 = rng_split(&seed)
     r.s2 = rng_split(&seed)
     r.s3 = rng_split(&seed)
 
 
-cdef inline int rng_seed_os(rng *r) noexcept nogil:
+cdef inline int rng_seed_os(rng_t *r) noexcept nogil:
     """0, or -1: the system has no random numbers for us (then `r` is not usable)."""
-    if getrandom(r, sizeof(rng), 0) != sizeof(rng):
+    if getrandom(r, sizeof(rng_t), 0) != sizeof(rng_t):
         return -1
     r.s0 |= 1       # all zero is the one state that stays
     return 0
 
 
-cdef inline uint64_t rng_next(rng *r) noexcept nogil:
+cdef inline uint64_t rng_next(rng_t *r) noexcept nogil:
     cdef uint64_t out = rng_rotl(r.s1 * 5, 7) * 9
     cdef uint64_t t = r.s1 << 17
     r.s2 ^= r.s0
@@ -59,12 +56,12 @@ cdef inline uint64_t rng_next(rng *r) noexcept nogil:
     return out
 
 
-cdef inline double rng_unit(rng *r) noexcept nogil:
+cdef inline double rng_unit(rng_t *r) noexcept nogil:
     """Uniform in the open interval (0, 1), a multiple of 2^-53: its logarithm is finite and not zero."""
     return (<double>(rng_next(r) >> 12) + 0.5) * (1.0 / 4503599627370496.0)
 
 
-cdef inline uint64_t rng_below(rng *r, uint64_t n) noexcept nogil:
+cdef inline uint64_t rng_below(rng_t *r, uint64_t n) noexcept nogil:
     """Uniform in 0..n-1, n >= 1, without the bias of a plain remainder."""
     cdef uint64_t reject = (0 - n) % n
     cdef uint64_t x = rng_next(r)

@@ -1,59 +1,22 @@
-"""Python doors to the samples (bottomk.pxd, reservoir.pxd) and their hash: for tests, benches and whoever wants to look.
-The store uses the C level directly."""
+"""Python doors to the samples (bottomk.pxd, reservoir.pxd) and their hash, for tests, benches and whoever wants to
+look. The store uses the C level directly."""
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 
 from fastcount.native.bottomk cimport (
-    BOTTOMK_BAD_HEADER,
-    BOTTOMK_BAD_KEY,
-    BOTTOMK_BAD_LENGTH,
-    BOTTOMK_BAD_ORDER,
-    BOTTOMK_BAD_VERSION,
-    BOTTOMK_DEFAULT_K,
-    BOTTOMK_MAX_K,
-    BOTTOMK_MEMBER_MAX,
-    BOTTOMK_NO_MEMORY,
-    BOTTOMK_QUIET,
-    bottomk,
-    bottomk_changed,
-    bottomk_check,
-    bottomk_distinct,
-    bottomk_drain,
-    bottomk_drain_size,
-    bottomk_dump,
-    bottomk_dump_size,
-    bottomk_free,
-    bottomk_init,
-    bottomk_load,
-    bottomk_member,
-    bottomk_memory,
-    bottomk_merge,
-    bottomk_offer,
-    bottomk_priority,
-    bottomk_set_k,
+    BOTTOMK_BAD_HEADER, BOTTOMK_BAD_KEY, BOTTOMK_BAD_LENGTH, BOTTOMK_BAD_ORDER, BOTTOMK_BAD_VERSION, BOTTOMK_DEFAULT_K,
+    BOTTOMK_MAX_K, BOTTOMK_MEMBER_MAX, BOTTOMK_NO_MEMORY, BOTTOMK_QUIET, bottomk_t, bottomk_changed, bottomk_check,
+    bottomk_distinct, bottomk_drain, bottomk_drain_size, bottomk_dump, bottomk_dump_size, bottomk_free, bottomk_init,
+    bottomk_load, bottomk_member, bottomk_memory, bottomk_merge, bottomk_offer, bottomk_priority, bottomk_set_k,
 )
 from fastcount.native.heap cimport heap_fail_in
 from fastcount.native.reservoir cimport (
-    RESERVOIR_DEFAULT_K,
-    RESERVOIR_MAX_K,
-    reservoir,
-    reservoir_check,
-    reservoir_event,
-    reservoir_fit,
-    reservoir_free,
-    reservoir_get,
-    reservoir_init,
-    reservoir_init_seeded,
-    reservoir_memory,
-    reservoir_merge,
-    reservoir_offer,
-    reservoir_pass,
-    reservoir_seen,
-    reservoir_take,
-    reservoir_weight,
+    RESERVOIR_DEFAULT_K, RESERVOIR_MAX_K, reservoir_t, reservoir_check, reservoir_event_t, reservoir_fit,
+    reservoir_free, reservoir_get, reservoir_init, reservoir_init_seeded, reservoir_memory, reservoir_merge,
+    reservoir_offer, reservoir_pass, reservoir_seen, reservoir_take, reservoir_weight,
 )
-from fastcount.native.siphash cimport siphash, siphash53, sipkey, sipkey_load
+from fastcount.native.siphash cimport siphash, siphash53, sipkey_t, sipkey_load
 
 
 cdef dict PROBLEMS = {
@@ -65,7 +28,7 @@ cdef dict PROBLEMS = {
 }
 
 
-cdef int load_key(sipkey *key, bytes secret) except -1:
+cdef int load_key(sipkey_t *key, bytes secret) except -1:
     if len(secret) != 16:
         raise ValueError(f"a secret has 16 bytes, not {len(secret)}")
     sipkey_load(key, <const uint8_t *>PyBytes_AS_STRING(secret))
@@ -80,14 +43,14 @@ cdef int check_gen(int gen) except -1:
 
 def siphash24(secret: bytes, data: bytes) -> int:
     """SipHash-2-4 of `data` under 16 secret bytes: 64 bits."""
-    cdef sipkey key
+    cdef sipkey_t key
     load_key(&key, secret)
     return siphash(&key, <const uint8_t *>PyBytes_AS_STRING(data), len(data))
 
 
 def siphash_packed(secret: bytes, const uint8_t[::1] packed) -> int:
     """The sum (mod 2^64) of the priorities of members packed as (length u8, bytes)*: what the hash alone costs."""
-    cdef sipkey key
+    cdef sipkey_t key
     cdef uint64_t total = 0
     cdef const uint8_t *at = &packed[0]
     cdef const uint8_t *end = at + packed.shape[0]
@@ -107,8 +70,8 @@ def fail_allocation(after: int) -> None:
 cdef class BottomK:
     """A sample of k distinct members under a 16-byte secret; see bottomk.pxd. Not thread-safe."""
 
-    cdef bottomk s
-    cdef sipkey key
+    cdef bottomk_t s
+    cdef sipkey_t key
     cdef readonly bytes secret
 
     def __cinit__(self, secret: bytes, k: int = BOTTOMK_DEFAULT_K):
@@ -132,7 +95,7 @@ cdef class BottomK:
     @property
     def nbytes(self) -> int:
         """Heap bytes and the struct itself."""
-        return bottomk_memory(&self.s) + sizeof(bottomk)
+        return bottomk_memory(&self.s) + sizeof(bottomk_t)
 
     @property
     def ghosts(self) -> int:
@@ -259,7 +222,7 @@ cdef class BottomK:
 cdef class Reservoir:
     """A uniform sample of up to k events; see reservoir.pxd. `seed` None: from the system. Not thread-safe."""
 
-    cdef reservoir r
+    cdef reservoir_t r
 
     def __cinit__(self, k: int = RESERVOIR_DEFAULT_K, seed: int | None = None):
         reservoir_init_seeded(&self.r, 1, 0)
@@ -297,7 +260,7 @@ cdef class Reservoir:
     @property
     def nbytes(self) -> int:
         """Heap bytes and the struct itself."""
-        return reservoir_memory(&self.r) + sizeof(reservoir)
+        return reservoir_memory(&self.r) + sizeof(reservoir_t)
 
     def offer(self, id: bytes, member: bytes = b"", int64_t time = 0) -> bool:
         """Count an event; whether it was kept. Raises ValueError, MemoryError (then it was not counted)."""
@@ -335,7 +298,7 @@ cdef class Reservoir:
 
     def events(self) -> list[tuple[bytes, bytes, int]]:
         """(id, member, time) of the events kept, in no particular order."""
-        cdef reservoir_event event
+        cdef reservoir_event_t event
         cdef size_t i
         out = []
         for i in range(self.r.n):

@@ -1,27 +1,24 @@
-"""SipHash-2-4: a keyed 64-bit hash that stays unpredictable to who does not have the key, however many outputs they see.
-
-Samples order members by it. Were the order known, somebody could make up members that always stay in a sample (or push
-everybody else out of it); priorities are shown in sorted sets, so a hash that leaks its seed through its outputs
-(MurmurHash, xxHash, the seed XORed into a plain hash) will not do.
-
-Source: J.-P. Aumasson, D. J. Bernstein, "SipHash: a fast short-input PRF", INDOCRYPT 2012; 2 rounds a word and 4 at the
-end are what the paper proposes. The test vectors of its appendix A are in the tests.
-"""
+# SipHash-2-4: a keyed 64-bit hash that stays unpredictable to who does not have the key, however many outputs they
+# see.
+#
+# Samples order members by it. Were the order known, somebody could make up members that always stay in a sample (or
+# push everybody else out of it); priorities are shown in sorted sets, so a hash that leaks its seed through its
+# outputs (MurmurHash, xxHash, the seed XORed into a plain hash) will not do.
+#
+# Source: J.-P. Aumasson, D. J. Bernstein, "SipHash: a fast short-input PRF", INDOCRYPT 2012; 2 rounds a word and 4 at
+# the end are what the paper proposes. The test vectors of its appendix A are in the tests.
 
 from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memcpy
 
-
 cdef extern from "<endian.h>" nogil:
     uint64_t le64toh(uint64_t word) noexcept
 
-
-cdef struct sipkey:
+cdef struct sipkey_t:
     uint64_t k0
     uint64_t k1
 
-
-cdef struct sipstate:
+cdef struct sipstate_t:
     uint64_t v0
     uint64_t v1
     uint64_t v2
@@ -39,7 +36,7 @@ cdef inline uint64_t sip_rotl(uint64_t x, int n) noexcept nogil:
     return (x << n) | (x >> (64 - n))
 
 
-cdef inline void sip_round(sipstate *s) noexcept nogil:
+cdef inline void sip_round(sipstate_t *s) noexcept nogil:
     s.v0 += s.v1
     s.v2 += s.v3
     s.v1 = sip_rotl(s.v1, 13) ^ s.v0
@@ -53,7 +50,7 @@ cdef inline void sip_round(sipstate *s) noexcept nogil:
 
 
 cdef inline uint64_t sip_tail(const uint8_t *p, size_t n) noexcept nogil:
-    """The last `n` % 8 bytes of `n` at `p`, as the low bytes of a word. No byte outside of `p[:n]` is read, and no loop."""
+    """The last `n` % 8 bytes of `p[:n]` as the low bytes of a word: no loop, and no byte outside is read."""
     cdef size_t rest = n & 7
     if rest == 0:
         return 0
@@ -64,9 +61,9 @@ cdef inline uint64_t sip_tail(const uint8_t *p, size_t n) noexcept nogil:
     return p[0] | (<uint64_t>p[n >> 1] << (8 * (n >> 1))) | (<uint64_t>p[n - 1] << (8 * (n - 1)))
 
 
-cdef inline uint64_t siphash(const sipkey *key, const uint8_t *p, size_t n) noexcept nogil:
+cdef inline uint64_t siphash(const sipkey_t *key, const uint8_t *p, size_t n) noexcept nogil:
     """SipHash-2-4 of `p[:n]`, 64 bits."""
-    cdef sipstate s
+    cdef sipstate_t s
     cdef uint64_t word
     cdef const uint8_t *tail = p + (n & ~<size_t>7)
     cdef const uint8_t *at = p
@@ -94,12 +91,12 @@ cdef inline uint64_t siphash(const sipkey *key, const uint8_t *p, size_t n) noex
     return s.v0 ^ s.v1 ^ s.v2 ^ s.v3
 
 
-cdef inline uint64_t siphash53(const sipkey *key, const uint8_t *p, size_t n) noexcept nogil:
+cdef inline uint64_t siphash53(const sipkey_t *key, const uint8_t *p, size_t n) noexcept nogil:
     """The upper 53 bits of `siphash`: 0..2^53-1, which a double (a sorted set's score) holds exactly."""
     return siphash(key, p, n) >> 11
 
 
-cdef inline void sipkey_load(sipkey *key, const uint8_t *secret) noexcept nogil:
+cdef inline void sipkey_load(sipkey_t *key, const uint8_t *secret) noexcept nogil:
     """A key from 16 secret bytes, as in the paper (two little-endian words)."""
     key.k0 = sip_load(secret, 8)
     key.k1 = sip_load(secret + 8, 8)
