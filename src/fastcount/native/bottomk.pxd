@@ -12,7 +12,7 @@
 # serialises all calls on one sample (the shard's lock). Zeroed memory is not a sample: `bottomk_init` first.
 #
 # Block, sorted by (priority, bytes):
-#     u64 key[cap]      priority << 11 | member length << 3 | marks    (mark bit g: entered in generation g, not drained)
+#     u64 key[cap]      priority << 11 | member length << 3 | marks   (mark bit g: entered in generation g, not drained)
 #     u32 offset[cap]   of the member in
 #     u8  bytes[room]   filled from the front; holes go when the block is next rebuilt
 #

@@ -14,7 +14,7 @@ cdef inline void heap_free(void *block) noexcept nogil:
 
 
 cdef inline size_t heap_fit(size_t size) noexcept nogil:
-    """`size` raised to what malloc hands out anyway: glibc's chunks are multiples of 16 from 32 on, 8 bytes of it its own."""
+    """`size` raised to what glibc hands out anyway: chunks of 32, 48, 64 … bytes, 8 of each its own."""
     size = ((size + 8 + 15) & ~<size_t>15) - 8
     return size if size > 24 else 24
 

@@ -1,6 +1,7 @@
 """Python doors to the samples (bottomk.pxd, reservoir.pxd) and their hash, for tests, benches and whoever wants to
 look. The store uses the C level directly."""
 
+cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 
@@ -41,6 +42,18 @@ cdef int check_gen(int gen) except -1:
     return 0
 
 
+cdef str PACKING = "members are packed as length 1..255, then so many bytes"
+
+
+cdef inline const uint8_t *start_of(const uint8_t[::1] packed) noexcept:
+    return &packed[0] if packed.shape[0] > 0 else NULL
+
+
+cdef inline bint whole(const uint8_t *at, const uint8_t *end) noexcept nogil:
+    """Whether a packed member lies at `at`."""
+    return at < end and at[0] > 0 and end - at > at[0]
+
+
 def siphash24(secret: bytes, data: bytes) -> int:
     """SipHash-2-4 of `data` under 16 secret bytes: 64 bits."""
     cdef sipkey_t key
@@ -52,13 +65,15 @@ def siphash_packed(secret: bytes, const uint8_t[::1] packed) -> int:
     """The sum (mod 2^64) of the priorities of members packed as (length u8, bytes)*: what the hash alone costs."""
     cdef sipkey_t key
     cdef uint64_t total = 0
-    cdef const uint8_t *at = &packed[0]
+    cdef const uint8_t *at = start_of(packed)
     cdef const uint8_t *end = at + packed.shape[0]
     load_key(&key, secret)
     with nogil:
-        while at < end:
+        while whole(at, end):
             total += siphash53(&key, at + 1, at[0])
             at += 1 + at[0]
+    if at != end:
+        raise ValueError(PACKING)
     return total
 
 
@@ -67,6 +82,7 @@ def fail_allocation(after: int) -> None:
     heap_fail_in(after)
 
 
+@cython.final
 cdef class BottomK:
     """A sample of k distinct members under a 16-byte secret; see bottomk.pxd. Not thread-safe."""
 
@@ -122,20 +138,20 @@ cdef class BottomK:
 
     def offer_packed(self, const uint8_t[::1] packed, int gen = 0) -> int:
         """Offer members packed as (length u8, bytes)*; how many entered."""
-        cdef const uint8_t *at = &packed[0]
+        cdef const uint8_t *at = start_of(packed)
         cdef const uint8_t *end = at + packed.shape[0]
         cdef int entered = 0
         cdef uint64_t total = 0
         check_gen(gen)
         with nogil:
-            while at < end and entered >= 0 and at[0] > 0 and end - at > at[0]:
+            while entered >= 0 and whole(at, end):
                 entered = bottomk_offer(&self.s, siphash53(&self.key, at + 1, at[0]), at + 1, at[0], gen)
                 total += entered > 0
                 at += 1 + at[0]
         if entered < 0:
             raise MemoryError("no memory for the sample; members before this one were offered")
         if at != end:
-            raise ValueError("members are packed as length 1..255, then so many bytes")
+            raise ValueError(PACKING)
         return total
 
     def merge(self, BottomK other not None, int gen = 0) -> int:
@@ -219,6 +235,7 @@ cdef class BottomK:
         return None if broken == NULL else (<bytes>broken).decode()
 
 
+@cython.final
 cdef class Reservoir:
     """A uniform sample of up to k events; see reservoir.pxd. `seed` None: from the system. Not thread-safe."""
 
