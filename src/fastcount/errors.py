@@ -29,6 +29,14 @@ class FrameError(FastcountError, ValueError):
         self.offset = offset
 
 
+class SketchError(FastcountError, ValueError):
+    """A serialised sketch is malformed; nothing of it was taken over. `offset` is the byte that shows it."""
+
+    def __init__(self, message: str, offset: int) -> None:
+        super().__init__(f"{message} (at byte {offset})")
+        self.offset = offset
+
+
 class LimitReached(FastcountError):
     """A new name was refused because `max_counters`, `max_types` or `max_memory` is reached; it was counted."""
 
