@@ -1,9 +1,9 @@
-"""Addresses in two forms: what a person types (``[::1]:8128``) and the few bytes under which the loss ledger keeps books.
+"""Addresses in two forms: what a person types (``[::1]:8128``), and the bytes under which the loss ledger keeps books.
 
 Packed, at most 19 bytes, integers big-endian:
 
     UDP     b"4"  + 4 bytes of IPv4 + port u16        b"6"  + 16 bytes of IPv6 + port u16
-    HTTP    b"h4" + 4 bytes of IPv4                   b"h6" + 16 bytes of IPv6        (no port: it changes by connection)
+    HTTP    b"h4" + 4 bytes of IPv4                   b"h6" + 16 bytes of IPv6   (no port: it changes by connection)
 
 IPv4 seen through an IPv6 socket (``::ffff:192.0.2.1``) is packed as the IPv4 address it is.
 """

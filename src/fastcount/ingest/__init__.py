@@ -1,0 +1,1 @@
+"""Sockets in, the store out; never a sink."""
