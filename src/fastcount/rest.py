@@ -73,7 +73,9 @@ class Rest:
         except ValueError:
             answer = None
         if not isinstance(answer, dict):
-            raise UnreachableError(f"what answers at http://{self.door} is not fastcount: its answer is not a JSON object")
+            raise UnreachableError(
+                f"what answers at http://{self.door} is not fastcount: its answer is not a JSON object"
+            )
         if status >= 400:
             code = str(answer.get("error", ""))
             raise RestError(f"{answer.get('message', 'no reason given')} ({status} {code})", status, code)

@@ -1,0 +1,6 @@
+"""``python -m fastcount``"""
+
+from fastcount.cli import main
+
+if __name__ == "__main__":
+    main()
