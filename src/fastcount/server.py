@@ -34,7 +34,9 @@ log = logging.getLogger("fastcount")
 
 DRAIN_SECONDS = 10.0  # for what is in flight when the server is told to stop
 BACKLOG = 2048
+KEEP_ALIVE = 75  # seconds; longer than the 60 after which proxies let go of an idle connection
 NOFILE = 1 << 20
+SPARE_FILES = 128  # that connections must leave for everything else
 _T = TypeVar("_T")
 
 
@@ -107,6 +109,8 @@ class Server:
             access_log=False,
             server_header=False,
             backlog=BACKLOG,
+            timeout_keep_alive=KEEP_ALIVE,
+            limit_concurrency=max(64, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - SPARE_FILES),
             timeout_graceful_shutdown=int(DRAIN_SECONDS),
         )
 

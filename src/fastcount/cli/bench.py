@@ -230,7 +230,9 @@ def _print(result: dict[str, Any]) -> None:
     for row in rows:
         table.add_row(*row)
     console().print(table)
-    if busy < 0.9:
+    if result["lost"]:
+        print("More was sent than this machine could take; --rate N finds out what it takes without loss.")
+    elif busy < 0.9:
         print("The server was not busy all the time: the generator, plain Python, set the rate.")
 
 

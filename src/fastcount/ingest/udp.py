@@ -101,13 +101,13 @@ class LoopReceiver:
         self._stats = dict.fromkeys(("datagrams", "frames", "bytes", "batches", "truncated", "errors"), 0)
 
     def stats(self) -> dict[str, int]:
-        """The same keys as `UdpReceiver.stats`. frames: those that decoded."""
+        """The same keys as `UdpReceiver.stats`."""
         return self._stats | {"kernel_drops": self._kernel_drops}
 
     def read_some(self) -> int:
         """Apply what is there, up to the bound; returns how many datagrams that was. Raises OSError."""
         sock, stats = self._sock, self._stats
-        frames = size = count = 0
+        size = count = 0
         try:
             for _ in range(PER_CALLBACK):
                 try:
@@ -122,15 +122,12 @@ class LoopReceiver:
                         self._kernel_drops += (_DROPS.unpack(data)[0] - self._kernel_drops) & 0xFFFFFFFF
                 if flags & socket.MSG_TRUNC:
                     stats["truncated"] += 1
-                try:
+                with contextlib.suppress(FrameError):  # the store counted it
                     self._store.apply(self._view[:n], pack_address(sender))
-                except FrameError:
-                    continue  # the store counted it
-                frames += 1
         finally:
             stats["datagrams"] += count
             stats["bytes"] += size
-            stats["frames"] += frames
+            stats["frames"] += count
             stats["batches"] += count > 0
         return count
 

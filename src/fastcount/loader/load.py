@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from fastcount import wire
 from fastcount.errors import InvalidName
-from fastcount.loader.formats import LineError, Entry, Parser
+from fastcount.loader.formats import Entry, LineError, Parser
 from fastcount.loader.lines import MAX_LINE, Lines
 from fastcount.loader.sender import Outcome, Sender
 from fastcount.names import id_bytes, member_bytes, type_bytes

@@ -164,7 +164,7 @@ class UdpSender:
         if self._rest is None:
             return None
         try:
-            for limit in (1000, 1_000_000):
+            for limit in (1000, 65_536):
                 rows = self._rest.get(f"/v1/sources?source={self._source}&limit={limit}")["sources"]
                 for row in rows:
                     if row["source"] == self._source:
