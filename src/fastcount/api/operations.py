@@ -1,0 +1,140 @@
+"""What each route does, from checked bytes to an Answer: called by the hot routes and by FastAPI's alike."""
+
+from typing import Final
+
+from fastcount._core import Store
+from fastcount.api import bodies, responses
+from fastcount.api.paths import Name
+from fastcount.api.responses import Answer, Stamp, error
+from fastcount.errors import FrameError, InvalidName, LimitReached
+
+Headers = list[tuple[bytes, bytes]]
+
+JSON: Final = b"application/json"
+NDJSON: Final = b"application/x-ndjson"
+FRAME: Final = frozenset({b"application/octet-stream", b"application/vnd.fastcount.frame"})
+
+_NOT_COUNTED = {
+    "stale": "the frame is older than the window of frames that is remembered, so it may have been counted before",
+    "ahead": "the sequence number is implausibly far ahead of the last one of this source",
+    "inconsistent": "`sent` contradicts earlier frames of this source",
+}
+
+
+class Operations:
+    """store: where counts live. stamp: the clock of `as_of`."""
+
+    def __init__(self, store: Store, stamp: Stamp) -> None:
+        self.store = store
+        self.stamp = stamp
+        self._read = store.read
+
+    def get_body(self, type_: bytes, id_: bytes) -> bytes:
+        """Raises InvalidName."""
+        value, pending, lost = self._read(type_, id_)
+        return responses.counter_body(type_, id_, value, self.stamp(), pending, lost)
+
+    def get(self, name: Name) -> Answer:
+        try:
+            return Answer(200, self.get_body(name.type, name.id))
+        except InvalidName as refused:
+            return invalid_name(refused)
+
+    def increment(self, name: Name, headers: Headers, body: bytes) -> Answer:
+        """headers: names in lower case, as ASGI has them."""
+        refusal = refuse_encoding(headers)
+        if refusal is not None:
+            return refusal
+        media = media_type(headers)
+        if media != JSON and (media or body):
+            return unsupported(media, "application/json")
+        try:
+            delta, member = bodies.increment(body)
+            value = self.store.incr(name.type, name.id, delta, member)
+        except bodies.BadBody as bad:
+            return error(bad.status, bad.code, str(bad), **bad.details)
+        except InvalidName as refused:
+            return invalid_name(refused)
+        except LimitReached as refused:
+            return responses.limit_reached(refused)
+        return Answer(200, responses.incremented_body(name.type, name.id, value))
+
+    def reset(self, name: Name) -> Answer:
+        try:
+            was = self.store.reset(name.type, name.id)
+            value = self.store.read(name.type, name.id).value  # not 0 if someone counted in between
+        except InvalidName as refused:
+            return invalid_name(refused)
+        return responses.ok(
+            {"type": name.type.decode(), "id": name.id.decode(), "value": value, "was": was, "durable": False}
+        )
+
+    def apply_frame(self, frame: bytes, address: bytes) -> Answer:
+        """A binary frame of a client, with its own books."""
+        try:
+            applied = self.store.apply(frame, address)
+        except FrameError as bad:
+            return error(400, "malformed_frame", str(bad), fault=bad.code, offset=bad.offset)
+        if applied.status in _NOT_COUNTED:
+            return error(409, applied.status, f"not counted: {_NOT_COUNTED[applied.status]}")
+        duplicate = applied.status == "duplicate"
+        return batch_answer(0 if duplicate else applied.records - applied.refused, applied.refused, duplicate)
+
+    def apply_frames(self, frames: list[bodies.Frame], address: bytes) -> Answer:
+        """Increments that came as JSON; each frame is one consistent cut."""
+        refused = sum(self.store.apply(frame.data, address).refused for frame in frames)
+        return batch_answer(sum(frame.records for frame in frames) - refused, refused, False)
+
+    def read_many(self, names: list[tuple[bytes, bytes]]) -> Answer:
+        stamp, lost, rows = self.stamp(), 0, []
+        for type_, id_ in names:
+            value, pending, lost = self.store.read(type_, id_)
+            rows.append({"type": type_.decode(), "id": id_.decode(), "value": value, "pending": pending})
+        return responses.ok({"counters": rows, "as_of": stamp.decode(), "lost": lost})
+
+    def top(self, type_: bytes, k: int) -> Answer:
+        """k: 1..10,000."""
+        try:
+            rows = self.store.top(type_, k)
+        except InvalidName as refused:
+            return invalid_name(refused)
+        return responses.ok(
+            {
+                "type": type_.decode(),
+                "by": "value",
+                "k": k,
+                "complete": True,
+                "as_of": self.stamp().decode(),
+                "top": [{"id": id_.decode(), "value": value} for id_, value in rows],
+            }
+        )
+
+
+def batch_answer(applied: int, refused: int, duplicate: bool) -> Answer:
+    return responses.ok({"applied": applied, "refused": refused, "duplicate": duplicate, "durable": False})
+
+
+def invalid_name(refused: InvalidName) -> Answer:
+    return error(422, "invalid_name", str(refused))
+
+
+def media_type(headers: Headers) -> bytes:
+    """Of the first Content-Type, without parameters, in lower case; empty if there is none."""
+    for key, value in headers:
+        if key == b"content-type":
+            return value.partition(b";")[0].strip().lower()
+    return b""
+
+
+def unsupported(media: bytes, wanted: str) -> Answer:
+    said = f"{media.decode('latin-1')!r:.80} is not supported" if media else "the body has no Content-Type"
+    return error(415, "unsupported_media_type", f"{said}; send Content-Type: {wanted}")
+
+
+def refuse_encoding(headers: Headers) -> Answer | None:
+    """415 if the body is compressed."""
+    for key, value in headers:
+        if key == b"content-encoding" and value.strip().lower() not in (b"", b"identity"):
+            said = f"{value.decode('latin-1')!r:.80}"
+            return error(415, "unsupported_encoding", f"Content-Encoding {said} is not supported; send the body as it is")
+    return None
