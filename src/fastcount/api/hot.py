@@ -6,7 +6,7 @@
    on this connection (pipelining), no write back-pressure, no Expect, no Upgrade, no body that `intake` should bound.
    Else it becomes an ordinary cycle, and FastAPI gives the same answer from the same `Operations`.
 2. In `data_received`, a GET is answered without httptools if the buffer is exactly a request line of the plainest form
-   (`paths.SIMPLE_GET`) and a header block that is byte for byte the one that httptools parsed on this connection before,
+   (`Reader.simple`) and a header block that is byte for byte the one that httptools parsed on this connection before,
    for a request that was answered by 1. The parser is at rest then, and header blocks parse alike after any
    request line, so it would say the same again.
 
@@ -29,7 +29,6 @@ from fastcount.api import paths, responses
 from fastcount.api.bodies import MAX_INCREMENT
 from fastcount.api.operations import Operations
 from fastcount.api.responses import CLOSE, Answer, error
-from fastcount.errors import InvalidName
 
 log = logging.getLogger("fastcount")
 
@@ -40,7 +39,10 @@ RECEIVE_TIMEOUT: Final = 30.0  # seconds for a head to arrive, and between two p
 _ACTIONS: Final = {(b"GET", b""), (b"HEAD", b""), (b"POST", b"increment")}
 
 _OVERLOADED: Final = error(
-    503, "busy", "too many connections or requests at once; try again in a second", extra=((b"retry-after", b"1"), CLOSE)
+    503,
+    "busy",
+    "too many connections or requests at once; try again in a second",
+    extra=((b"retry-after", b"1"), CLOSE),
 )
 
 
@@ -78,8 +80,9 @@ class HotProtocol(HttpToolsProtocol):
         self._stopped = False  # no more requests are taken
         self._eof = False
         self._since = 0.0  # of the last progress, by the loop's clock
-        self._head: dict[int, bytes] = {}  # rendered heads by status, of self._head_of
+        self._head_200 = b""  # a rendered head, of self._head_of
         self._head_of: list[tuple[bytes, bytes]] | None = None
+        self._simple = self.operations.reader.simple
 
     # ------------------------------------------------------------------ connection
 
@@ -135,42 +138,34 @@ class HotProtocol(HttpToolsProtocol):
     # ------------------------------------------------------------------ bytes in
 
     def data_received(self, data: bytes) -> None:
-        simple = None
-        if not self._in_message:
-            simple = paths.SIMPLE_GET.match(data)
-            if (
-                simple is not None
-                and self._plain is not None
-                and data[simple.end() :] == self._plain
-                and (self.cycle is None or self.cycle.response_complete)
-                and not self.flow.write_paused
-                and self._answer_simple(simple[1], simple[2])
-            ):
+        block = self._plain
+        if (
+            block is not None
+            and not self._in_message
+            and (self.cycle is None or self.cycle.response_complete)
+            and not self.flow.write_paused
+        ):
+            state = self.server_state
+            if state.default_headers is not self._head_of:
+                self._new_second()
+            answer = self._simple(data, block, self._head_200)
+            if answer is not None:
+                self.transport.write(answer)
+                state.total_requests += 1
+                self._since = self.loop.time()
                 return
-        if self._stopped:
-            return
+        if not self._stopped:
+            self._parse(data)
+
+    def _parse(self, data: bytes) -> None:
+        line_end = -1 if self._in_message or not data.startswith(b"GET ") else data.find(b" HTTP/1.1\r\n")
         begun, answered = self._begun, self._answered
         super().data_received(data)
         if self._in_message:
             self._bound(len(data))
-        elif simple is not None and self._begun == begun + 1 and self._answered == answered + 1:
-            block = data[simple.end() :]
+        elif line_end > 0 and self._begun == begun + 1 and self._answered == answered + 1:
+            block = data[line_end + len(b" HTTP/1.1\r\n") :]
             self._plain = block if len(block) <= MAX_LEARNT else None
-
-    def _answer_simple(self, type_: bytes, raw_id: bytes) -> bool:
-        id_ = paths.decode(raw_id) if b"%" in raw_id else raw_id
-        if id_ is None:
-            return False
-        try:
-            body = self.operations.get_body(type_, id_)
-        except InvalidName:
-            return False
-        if self.server_state.default_headers is not self._head_of:
-            self._new_second()
-        self.transport.write(b"%bcontent-length: %d\r\n\r\n%b" % (self._head[200], len(body), body))
-        self.server_state.total_requests += 1
-        self._since = self.loop.time()
-        return True
 
     def _bound(self, size: int) -> None:
         """A head, or trailers, or a chunk extension, that never ends would fill the memory."""
@@ -178,7 +173,9 @@ class HotProtocol(HttpToolsProtocol):
         self._fresh = False
         if self._fruitless > MAX_HEAD and not self._stopped:
             if self._head_done:
-                self._refuse(error(400, "bad_request", f"trailers or chunk extensions are longer than {MAX_HEAD:,} bytes"))
+                self._refuse(
+                    error(400, "bad_request", f"trailers or chunk extensions are longer than {MAX_HEAD:,} bytes")
+                )
             else:
                 self._refuse(_head_too_large())
 
@@ -301,9 +298,9 @@ class HotProtocol(HttpToolsProtocol):
     def _send(self, answer: Answer, *, keep_alive: bool, with_body: bool) -> None:
         if self.server_state.default_headers is not self._head_of:
             self._new_second()
-        head = self._head.get(answer.status)
-        if head is None:
-            head = self._head[answer.status] = responses.head(answer.status, self.server_state.default_headers)
+        head = (
+            self._head_200 if answer.status == 200 else responses.head(answer.status, self.server_state.default_headers)
+        )
         self.transport.write(responses.render(answer, head, keep_alive=keep_alive, with_body=with_body))
         if not keep_alive:
             self.transport.close()
@@ -311,7 +308,7 @@ class HotProtocol(HttpToolsProtocol):
     def _new_second(self) -> None:
         """uvicorn makes a new list of default headers when the date changes."""
         self._head_of = self.server_state.default_headers
-        self._head = {200: responses.head(200, self._head_of)}
+        self._head_200 = responses.head(200, self._head_of)
 
     def on_response_complete(self) -> None:
         self.server_state.total_requests += 1

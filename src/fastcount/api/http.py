@@ -70,7 +70,7 @@ def create_app(
         title="fastcount", version=VERSION, docs_url=None, redoc_url=None, redirect_slashes=False, openapi_url=None
     )
     app.openapi = openapi.describe(app)  # type: ignore[method-assign]
-    app.state.operations = Operations(store, responses.Stamp(clock))
+    app.state.operations = Operations(store, clock)
     app.add_middleware(HeadAsGet)
     _add_error_handlers(app)
     intake, off_loop = Intake(), OffLoop()

@@ -1,11 +1,13 @@
 """What each route does, from checked bytes to an Answer: called by the hot routes and by FastAPI's alike."""
 
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
 from fastcount._core import Store
 from fastcount.api import bodies, responses
 from fastcount.api.paths import Name
-from fastcount.api.responses import Answer, Stamp, error
+from fastcount.api.reading import Reader
+from fastcount.api.responses import Answer, error
 from fastcount.errors import FrameError, InvalidName, LimitReached
 
 Headers = list[tuple[bytes, bytes]]
@@ -22,21 +24,15 @@ _NOT_COUNTED = {
 
 
 class Operations:
-    """store: where counts live. stamp: the clock of `as_of`."""
+    """store: where counts live. clock: Unix seconds, for `as_of`."""
 
-    def __init__(self, store: Store, stamp: Stamp) -> None:
+    def __init__(self, store: Store, clock: Callable[[], float]) -> None:
         self.store = store
-        self.stamp = stamp
-        self._read = store.read
-
-    def get_body(self, type_: bytes, id_: bytes) -> bytes:
-        """Raises InvalidName."""
-        value, pending, lost = self._read(type_, id_)
-        return responses.counter_body(type_, id_, value, self.stamp(), pending, lost)
+        self.reader = Reader(store.read, clock)
 
     def get(self, name: Name) -> Answer:
         try:
-            return Answer(200, self.get_body(name.type, name.id))
+            return Answer(200, self.reader.body(name.type, name.id))
         except InvalidName as refused:
             return invalid_name(refused)
 
@@ -86,7 +82,7 @@ class Operations:
         return batch_answer(sum(frame.records for frame in frames) - refused, refused, False)
 
     def read_many(self, names: list[tuple[bytes, bytes]]) -> Answer:
-        stamp, lost, rows = self.stamp(), 0, []
+        stamp, lost, rows = self.reader.stamp(), 0, []
         for type_, id_ in names:
             value, pending, lost = self.store.read(type_, id_)
             rows.append({"type": type_.decode(), "id": id_.decode(), "value": value, "pending": pending})
@@ -103,11 +99,25 @@ class Operations:
                 "type": type_.decode(),
                 "by": "value",
                 "k": k,
-                "complete": True,
-                "as_of": self.stamp().decode(),
+                "complete": self._complete(type_),
+                "as_of": self.reader.stamp().decode(),
                 "top": [{"id": id_.decode(), "value": value} for id_, value in rows],
             }
         )
+
+    def sources(self, limit: int) -> Answer:
+        """limit: rows shown; the totals are over all sources, also those that left the ledger."""
+        rows: list[Any] = list(self.store.sources(1_000_000))
+        stats: Any = self.store.stats()
+        gone: dict[str, int] = stats["sources"]["gone"]
+        totals = {key: past + sum(row[key] for row in rows) for key, past in gone.items()}
+        return responses.ok({"sources": rows[:limit], "totals": totals})
+
+    def _complete(self, type_: bytes) -> bool:
+        """No name of this type was ever refused by a limit."""
+        stats: Any = self.store.stats()
+        row = stats["types"].get(type_.decode())
+        return bool(row["refused"] == 0 if row else stats["refused"]["max_types"] == 0)
 
 
 def batch_answer(applied: int, refused: int, duplicate: bool) -> Answer:
@@ -136,5 +146,7 @@ def refuse_encoding(headers: Headers) -> Answer | None:
     for key, value in headers:
         if key == b"content-encoding" and value.strip().lower() not in (b"", b"identity"):
             said = f"{value.decode('latin-1')!r:.80}"
-            return error(415, "unsupported_encoding", f"Content-Encoding {said} is not supported; send the body as it is")
+            return error(
+                415, "unsupported_encoding", f"Content-Encoding {said} is not supported; send the body as it is"
+            )
     return None

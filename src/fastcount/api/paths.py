@@ -5,7 +5,6 @@ counter ``a/unique``, ``/v1/counter/hits/a/unique`` is a verb on the counter ``a
 the id may stand in the query instead: ``/v1/counter/hits/increment?id=a/unique``.
 """
 
-import re
 from typing import Final, NamedTuple
 
 PREFIX: Final = b"/v1/counter/"
@@ -50,7 +49,7 @@ def split(path: bytes, query: bytes) -> Name | Refusal:
         if len(parts) == 1:
             return Refusal(404, "not_found", f"the path has no id; counters are at {SHAPE}")
         raw_id = parts[1]
-        id_ = decode(raw_id) if b"%" in raw_id else raw_id
+        id_ = _decode(raw_id) if b"%" in raw_id else raw_id
         if id_ is None:
             return _bad_escape(raw_id)
         verbs = parts[2:]
@@ -58,7 +57,7 @@ def split(path: bytes, query: bytes) -> Name | Refusal:
         verbs = parts[1:]
     if verbs and (len(verbs) > 1 or verbs[0] not in VERBS):
         return _SHAPELESS
-    type_ = decode(raw_type) if b"%" in raw_type else raw_type
+    type_ = _decode(raw_type) if b"%" in raw_type else raw_type
     if type_ is None:
         return _bad_escape(raw_type)
     return Name(type_, id_, verbs[0] if verbs else b"")
@@ -69,19 +68,19 @@ def _id_of(query: bytes) -> bytes | Refusal | None:
     id_: bytes | None = None
     for pair in query.split(b"&"):
         key, _, value = pair.partition(b"=")
-        if key != b"id" and (b"%" not in key or decode(key) != b"id"):
+        if key != b"id" and (b"%" not in key or _decode(key) != b"id"):
             continue
         if id_ is not None:
             return Refusal(400, "bad_path", "the query gives id more than once")
         value = value.replace(b"+", b" ")
-        decoded = decode(value) if b"%" in value else value
+        decoded = _decode(value) if b"%" in value else value
         if decoded is None:
             return _bad_escape(value)
         id_ = decoded
     return id_
 
 
-def decode(raw: bytes) -> bytes | None:
+def _decode(raw: bytes) -> bytes | None:
     """Percent-decoded; None if a ``%`` is not followed by two hex digits."""
     first, *rest = raw.split(b"%")
     out = [first]
@@ -99,10 +98,3 @@ def _bad_escape(raw: bytes) -> Refusal:
     return Refusal(
         400, "bad_escape", f"{shown!r} has a '%' without two hex digits after it; a '%' in a name is written %25"
     )
-
-
-# The plainest form of the hottest request. What it matches is a subset of what `split` takes, in the same sense; none
-# of its bytes but % is special to a URL parser, and `decode` undoes that one.
-SIMPLE_GET: Final = re.compile(
-    rb"GET /v1/counter/([A-Za-z0-9_.\-]{1,64})/([A-Za-z0-9_.\-~!$&'()*+,;=:@%]{1,3069}) HTTP/1\.1\r\n"
-)

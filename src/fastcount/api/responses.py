@@ -1,8 +1,6 @@
 """What an answer looks like: the one place that builds status, headers and JSON, for hot routes and for FastAPI's."""
 
 import json
-from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
 from starlette.responses import Response
@@ -64,17 +62,6 @@ def quote(name: bytes) -> bytes:
     return name.replace(b'"', b'\\"') if b'"' in name else name
 
 
-def counter_body(type_: bytes, id_: bytes, value: int, as_of: bytes, pending: int, lost: int) -> bytes:
-    return b'{"type":"%b","id":"%b","value":%d,"as_of":"%b","pending":%d,"lost":%d}' % (
-        type_,
-        quote(id_),
-        value,
-        as_of,
-        pending,
-        lost,
-    )
-
-
 def incremented_body(type_: bytes, id_: bytes, value: int) -> bytes:
     return b'{"type":"%b","id":"%b","value":%d,"durable":false}' % (type_, quote(id_), value)
 
@@ -103,19 +90,3 @@ def _jsonable(value: object) -> object:
     if isinstance(value, (set, frozenset)):
         return sorted(value)
     raise TypeError(f"{type(value).__name__} has no JSON form")
-
-
-class Stamp:
-    """Now, as RFC 3339 in UTC with milliseconds; formatted once a millisecond. clock: Unix seconds."""
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self.clock = clock
-        self._ms = -1
-        self._text = b""
-
-    def __call__(self) -> bytes:
-        ms = int(self.clock() * 1000)
-        if ms != self._ms:
-            moment = datetime.fromtimestamp(ms // 1000, UTC)
-            self._ms, self._text = ms, moment.strftime(f"%Y-%m-%dT%H:%M:%S.{ms % 1000:03d}Z").encode()
-        return self._text
