@@ -251,7 +251,7 @@ class HotProtocol(HttpToolsProtocol):
         self.url, self.headers, self.expect_100_continue = url, headers, expect
         self.scope["headers"] = headers
         if overloaded:
-            app, self.app = self.app, _overloaded  # type: ignore[assignment]
+            app, self.app = self.app, _overloaded
             try:
                 super().on_headers_complete()
             finally:
@@ -282,10 +282,8 @@ class HotProtocol(HttpToolsProtocol):
     def _answer(self, name: paths.Name) -> None:
         keep_alive, reading = self._keep_alive, self._method != b"POST"
         try:
-            if reading:
-                answer = self.operations.get(name)
-            else:
-                answer = self.operations.increment(name, self.headers, self._body)
+            operations = self.operations
+            answer = operations.get(name) if reading else operations.increment(name, self.headers, self._body)
         except Exception:
             log.exception("bug in a hot route")
             answer = error(500, "internal", "this is a bug in the server; its log says more")

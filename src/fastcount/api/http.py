@@ -76,7 +76,7 @@ def create_app(
     intake, off_loop = Intake(), OffLoop()
     _add_counters(app, app.state.operations, intake)
     _add_batches(app, app.state.operations, intake, off_loop)
-    _add_server(app, store, off_loop, lambda: max(0.0, round(clock() - started, 3)), udp_stats)
+    _add_server(app, app.state.operations, off_loop, lambda: max(0.0, round(clock() - started, 3)), udp_stats)
     add_pages(app)
     return app
 
@@ -186,9 +186,11 @@ def _add_batches(app: FastAPI, operations: Operations, intake: Intake, off_loop:
         headers = request.scope["headers"]
         media = media_type(headers)
         body = await intake.body(request, MAX_FRAME if media in FRAME else bodies.MAX_JSON)
-        refusal = body if isinstance(body, Answer) else refuse_encoding(headers) or _unsupported_promise(request)
-        if refusal is not None or isinstance(body, Answer):
-            return JsonAnswer(refusal or body)
+        if isinstance(body, Answer):
+            return JsonAnswer(body)
+        refusal = refuse_encoding(headers) or _unsupported_promise(request)
+        if refusal is not None:
+            return JsonAnswer(refusal)
         address = pack_http_address(request.client.host) if request.client else b""
         if media in FRAME:
             return JsonAnswer(operations.apply_frame(body, address))
@@ -229,7 +231,7 @@ def _add_batches(app: FastAPI, operations: Operations, intake: Intake, off_loop:
 
 def _add_server(
     app: FastAPI,
-    store: Store,
+    operations: Operations,
     off_loop: OffLoop,
     uptime: Callable[[], float],
     udp_stats: Callable[[], list[dict[str, Any]]],
@@ -244,7 +246,6 @@ def _add_server(
         type: str, k: Annotated[int, Query(ge=1, le=10_000)] = 10, by: Literal["value"] = "value"
     ) -> JsonAnswer:
         """The `k` largest counters of a type, largest first, ties by id."""
-        operations: Operations = app.state.operations
         return JsonAnswer(await off_loop.run(operations.top, type.encode(errors="replace"), k))
 
     @app.get(
@@ -255,16 +256,15 @@ def _add_server(
     )
     async def sources(limit: Annotated[int, Query(ge=1, le=65_536)] = 100) -> JsonAnswer:
         """What each source sent, what arrived, and what was lost, repeated or reordered, in frames and in records."""
-        rows = await off_loop.run(store.sources, limit)
-        summed = ("frames", "records", "sent", "lost", "lost_frames", "duplicate_records", "stale_records", "malformed")
-        totals = {key: sum(int(row[key]) for row in rows) for key in summed}  # type: ignore[literal-required]
-        return JsonAnswer(responses.ok({"sources": rows, "totals": totals}))
+        return JsonAnswer(await off_loop.run(operations.sources, limit))
 
+    @app.get("/v1/stats", tags=["server"], summary="Counters of the server", responses={200: {"model": models.Stats}})
     async def stats() -> JsonAnswer:
         """Counters of the store and of the UDP workers."""
-        found = {"version": VERSION, "uptime_s": uptime(), "store": store.stats(), "udp": udp_stats()}
+        found = {"version": VERSION, "uptime_s": uptime(), "store": operations.store.stats(), "udp": udp_stats()}
         return JsonAnswer(responses.ok(found))
 
+    @app.get("/healthz", tags=["server"], summary="Is it up", responses={200: {"model": models.Health}})
     async def healthz() -> JsonAnswer:
         """200 while the server answers."""
         return JsonAnswer(responses.ok({"status": "ok", "version": VERSION, "uptime_s": uptime()}))

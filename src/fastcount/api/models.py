@@ -156,7 +156,7 @@ class Source(_Model):
 
 class Sources(_Model):
     sources: Annotated[list[Source], Field(description="Most lost first, then most recently heard")]
-    totals: Annotated[dict[str, int], Field(description="Sums over the sources listed")]
+    totals: Annotated[dict[str, int], Field(description="Sums over all sources, also those no longer listed")]
 
 
 class Stats(_Model):

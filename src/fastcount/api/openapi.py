@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from fastcount.api import models
@@ -89,7 +90,7 @@ def body(required: bool, *kinds: tuple[str, dict[str, Any], Any]) -> dict[str, A
     return {"required": required, "content": content}
 
 
-def ref(model: type[models.BaseModel]) -> dict[str, str]:
+def ref(model: type[BaseModel]) -> dict[str, str]:
     return {"$ref": f"#/components/schemas/{model.__name__}"}
 
 

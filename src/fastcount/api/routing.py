@@ -1,4 +1,4 @@
-"""Raw routing under FastAPI: counter routes match by `paths.split`, HEAD is GET without a body, 405 names all methods."""
+"""Routing below FastAPI: counters match by `paths.split`, HEAD is GET without a body, 405 names every method."""
 
 from collections.abc import MutableMapping
 from typing import Any, Final
