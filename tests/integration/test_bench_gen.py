@@ -6,8 +6,8 @@ import subprocess
 from collections import Counter
 
 import pytest
-
 from bench.build import program
+
 from fastcount import wire
 from fastcount.wire import Frame
 

@@ -1,0 +1,113 @@
+"""UDP end to end: the highest rate at which a server on one core loses nothing."""
+
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+from bench.figures import Figure, middle, spread
+from bench.load.search import highest
+from bench.load.server import Server
+from bench.load.traffic import Outcome, Traffic, fill, send
+from bench.machine import Cores
+
+MOST = 2e9  # records/s: beyond what loopback carries
+KEPT_UP = 0.97  # a generator that sends less than this part of the rate was the limit itself
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """peer: (what, records/s) of the fastest server in the same situation, measured elsewhere on two cores (brubeck,
+    C, recvmmsg). start: where the search begins, records/s. target: records/s."""
+
+    name: str
+    traffic: Traffic
+    start: float
+    peer: tuple[str, float]
+    target: float | None = None
+
+
+SCENARIOS = (
+    Scenario("1,400 bytes, 1 k names", Traffic(1_000), 10e6, ("brubeck, elsewhere", 12.6e6), 20e6),
+    Scenario("1,400 bytes, 1 M names", Traffic(1_000_000), 6e6, ("brubeck, elsewhere", 1.85e6), 10e6),
+    Scenario("1 record a datagram, 1 k names", Traffic(1_000, per_frame=1), 1e6, ("brubeck, elsewhere", 0.74e6)),
+    Scenario("1 record a datagram, 1 M names", Traffic(1_000_000, per_frame=1), 1e6, ("brubeck, elsewhere", 0.60e6)),
+)
+
+
+@dataclass
+class Found:
+    """rate: highest found, records/s. runs: the confirming ones, all whole. tried: every short run."""
+
+    rate: float
+    runs: list[Outcome]
+    tried: list[dict[str, Any]]
+    limited_by: str
+
+
+def say(words: str) -> None:
+    sys.stderr.write(words + "\n")
+
+
+def find(server: Server, scenario: Scenario, cores: Cores, *, quick: bool) -> Found:
+    """Search by short runs; then three long ones in a row must be whole, else 4 % less is tried."""
+    short, long, times = (0.3, 0.8, 1) if quick else (0.7, 3.0, 3)
+    tried: list[dict[str, Any]] = []
+    limited_by = "nothing"
+
+    def passes(rate: float, seconds: float = short) -> bool:
+        nonlocal limited_by
+        outcome = send(server, cores.load, scenario.traffic, rate, seconds=seconds)
+        kept_up = outcome.records_per_s >= KEPT_UP * rate
+        tried.append({"rate": rate, "sent": outcome.sent, "lost": outcome.lost, "records_per_s": outcome.records_per_s})
+        say(f"  {rate / 1e6:9.3f} M/s: sent {outcome.records_per_s / 1e6:.3f} M/s, lost {outcome.lost:,}")
+        if not (outcome.whole and kept_up):
+            limited_by = "generator" if outcome.whole else "server"
+        runs.append(outcome)
+        return outcome.whole and kept_up
+
+    runs: list[Outcome] = []
+    rate = highest(passes, scenario.start, MOST, near=1.15 if quick else 1.04)
+    by = limited_by
+    for _ in range(12):
+        runs.clear()
+        if not rate or all(passes(rate, long) for _ in range(times)):
+            break
+        rate *= 0.96
+    else:
+        raise RuntimeError(f"{scenario.name}: no rate from {rate:,.0f} records/s up is free of loss for {long} s")
+    if not rate:
+        raise RuntimeError(f"{scenario.name}: records are lost even at {scenario.start / 1000:,.0f} records/s")
+    return Found(rate, runs, tried, by)
+
+
+def measure(scenario: Scenario, cores: Cores, *, quick: bool) -> Figure:
+    say(f"udp: {scenario.name}")
+    with Server(cores.server) as server:
+        fill(server, cores.load, scenario.traffic)  # the steady state is measured, not the growing of the tables
+        found = find(server, scenario, cores, quick=quick)
+        udp = server.get("/v1/stats").get("udp")
+    rates = [run.records_per_s for run in found.runs]
+    run = middle([run.to_json() for run in found.runs], "records_per_s")
+    detail = {
+        **run,
+        "server_cpu_share": run["server_cpu_s"] / run["seconds"],
+        "spread": spread(rates),
+        "limited_by": found.limited_by,
+        "runs": [each.to_json() for each in found.runs],
+        "tried": found.tried,
+        "udp": udp,
+    }
+    return Figure(
+        "udp",
+        scenario.name,
+        run["records_per_s"] / 1e6,
+        "M records/s",
+        scenario.peer[0],
+        scenario.peer[1] / 1e6,
+        scenario.target and scenario.target / 1e6,
+        detail=detail,
+    )
+
+
+def figures(cores: Cores, *, quick: bool) -> list[Figure]:
+    return [measure(scenario, cores, quick=quick) for scenario in SCENARIOS]
