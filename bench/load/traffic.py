@@ -2,8 +2,10 @@
 
 import json
 import subprocess
+import threading
 import time
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from bench.build import program
@@ -34,7 +36,10 @@ class Traffic:
 @dataclass(frozen=True)
 class Outcome:
     """Of one run. sent, received, lost: records, by the generator's count and the server's. seconds: of sending.
-    server_cpu_s, load_cpu_s: processor time of the two. ledger: the server's row about this source.
+    drain_s: from then on until the server had emptied its socket's buffer. That holds up to 64 MiB, some tenths of a
+    second at full rate, so that a server which is too slow loses nothing in a short run but drains long after it.
+    records_per_s: received over seconds + drain_s. server_cpu_s, load_cpu_s: processor time of the two.
+    ledger: the server's row about this source.
     """
 
     rate: float
@@ -42,6 +47,7 @@ class Outcome:
     received: int
     lost: int
     seconds: float
+    drain_s: float
     records_per_s: float
     datagrams_per_s: float
     server_cpu_s: float
@@ -55,6 +61,16 @@ class Outcome:
     def whole(self) -> bool:
         """Nothing lost, by both counts."""
         return self.lost == 0 and self.received == self.sent == self.ledger["sent"] and self.ledger["lost"] == 0
+
+    @property
+    def kept_up(self) -> bool:
+        """The server had read all of it about as soon as it was sent."""
+        return self.drain_s <= max(0.01, 0.02 * self.seconds)
+
+    @property
+    def sent_as_asked(self) -> bool:
+        """The generator reached the rate, or nearly: on a busy machine it loses its core now and then."""
+        return self.sent >= 0.9 * self.rate * self.seconds
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -84,10 +100,18 @@ class Generator:
 
     def outcome(self) -> Outcome:
         """Waits for the end of sending, then for the server to have read all of it."""
-        output, errors = self._process.communicate(timeout=self._limit)
+        assert self._process.stdout
+        late = threading.Timer(self._limit, self._process.kill)
+        late.start()
+        try:
+            self._process.stdout.readline()  # "sent"
+            drain = drained(self._server.binary[1])
+            output, errors = self._process.communicate()
+        finally:
+            late.cancel()
         if self._process.returncode:
             raise RuntimeError(f"udpgen ended with {self._process.returncode}: {errors}")
-        done = json.loads(output.splitlines()[-1])
+        done = json.loads(output)
         row = settled(self._server, self.source)
         return Outcome(
             rate=self._rate,
@@ -95,8 +119,9 @@ class Generator:
             received=row["records"],
             lost=done["records"] - row["records"],
             seconds=done["seconds"],
-            records_per_s=done["records_per_s"],
-            datagrams_per_s=done["datagrams_per_s"],
+            drain_s=drain,
+            records_per_s=row["records"] / (done["seconds"] + drain),
+            datagrams_per_s=row["frames"] / (done["seconds"] + drain),
             server_cpu_s=self._server.cpu_seconds() - self._cpu,
             load_cpu_s=done["cpu_s"],
             eagain=done["eagain"],
@@ -104,6 +129,24 @@ class Generator:
             rss_bytes=self._server.rss_bytes(),
             ledger=row,
         )
+
+
+def queued(port: int) -> int:
+    """Bytes of memory that wait in the receive buffers of UDP sockets bound to `port`."""
+    total = 0
+    for line in Path("/proc/net/udp").read_text().splitlines()[1:]:
+        fields = line.split()
+        if int(fields[1].rpartition(":")[2], 16) == port:
+            total += int(fields[4].partition(":")[2], 16)
+    return total
+
+
+def drained(port: int, patience: float = 10) -> float:
+    """Seconds from now until nothing waits there."""
+    start = time.monotonic()
+    while queued(port) and time.monotonic() < start + patience:
+        time.sleep(0.0005)
+    return time.monotonic() - start
 
 
 def settled(server: Server, source: str, patience: float = 10) -> dict[str, Any]:

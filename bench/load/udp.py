@@ -11,7 +11,6 @@ from bench.load.traffic import Outcome, Traffic, fill, send
 from bench.machine import Cores
 
 MOST = 2e9  # records/s: beyond what loopback carries
-KEPT_UP = 0.97  # a generator that sends less than this part of the rate was the limit itself
 
 
 @dataclass(frozen=True)
@@ -57,13 +56,16 @@ def find(server: Server, scenario: Scenario, cores: Cores, *, quick: bool) -> Fo
     def passes(rate: float, seconds: float = short) -> bool:
         nonlocal limited_by
         outcome = send(server, cores.load, scenario.traffic, rate, seconds=seconds)
-        kept_up = outcome.records_per_s >= KEPT_UP * rate
-        tried.append({"rate": rate, "sent": outcome.sent, "lost": outcome.lost, "records_per_s": outcome.records_per_s})
-        say(f"  {rate / 1e6:9.3f} M/s: sent {outcome.records_per_s / 1e6:.3f} M/s, lost {outcome.lost:,}")
-        if not (outcome.whole and kept_up):
-            limited_by = "generator" if outcome.whole else "server"
+        fine = outcome.whole and outcome.kept_up
+        tried.append({key: value for key, value in outcome.to_json().items() if key != "ledger"})
+        say(
+            f"  {rate / 1e6:8.3f} M/s asked, {outcome.records_per_s / 1e6:8.3f} M/s counted, {outcome.lost:,} lost, "
+            f"{outcome.drain_s * 1000:.0f} ms to drain"
+        )
+        if not (fine and outcome.sent_as_asked):
+            limited_by = "generator" if fine else "server"
         runs.append(outcome)
-        return outcome.whole and kept_up
+        return fine and outcome.sent_as_asked
 
     runs: list[Outcome] = []
     rate = highest(passes, scenario.start, MOST, near=1.15 if quick else 1.04)
