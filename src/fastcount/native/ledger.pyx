@@ -150,6 +150,8 @@ cdef void advance(source_t *s, uint64_t seq) noexcept nogil:
 
 cdef int judge(source_t *s, uint64_t seq, uint64_t sent, uint32_t records) noexcept nogil:
     cdef uint64_t end = sent + records
+    if seq == ~<uint64_t>0:  # there is no next one, so no source gets there by counting
+        return INCONSISTENT
     if not s.joined:
         s.joined = True
         if seq >= WINDOW:

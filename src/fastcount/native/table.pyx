@@ -64,7 +64,7 @@ cdef uint64_t table_memory(const table_t *t) noexcept nogil:
 
 cdef uint64_t table_cost(const table_t *t, uint32_t n) noexcept nogil:
     cdef uint64_t size = entry_size(n)
-    cdef uint64_t cost = size + 2 * bitmap_bytes(size)
+    cdef uint64_t cost = size + 2 * (bitmap_bytes(size) + 1)  # rounded up
     if t.count + 1 > t.grow_at:
         cost += (t.mask + 1) * 16
     return cost
