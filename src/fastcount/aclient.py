@@ -92,14 +92,15 @@ class AsyncClient(Recorder):
         What is not out after `timeout` seconds is dropped and counted. Returns what `flush` would. Idempotent."""
         if self._closed:
             return True
-        self._closed = True
+        deadline = time.monotonic() + timeout
+        self._finish(deadline)
         done = True
         task, self._task = self._task, None
         try:
             if task is not None:
                 task.cancel()
                 await asyncio.wait((task,))
-                done = await self._drain(time.monotonic() + timeout)
+                done = await self._drain(deadline)
         finally:
             self._pump.abandon()
             if self._pump.begun:

@@ -17,6 +17,7 @@ from fastcount.sender import UdpSender, resolve
 HEARTBEAT_MAX = 60.0  # seconds; heartbeats of an idle client grow rarer up to this
 JITTER = (0.75, 1.25)
 SLICE = 0.25  # seconds after which the thread lets others at the pump
+GRACE = 0.5  # seconds for the thread to notice `close`
 
 
 class Signal:
@@ -110,11 +111,11 @@ class Client(Recorder):
         What is not out after `timeout` seconds is dropped and counted. Returns what `flush` would. Idempotent."""
         if self._closed:
             return True
-        self._closed = True
         deadline = time.monotonic() + timeout
+        self._finish(deadline)
         self._urgent.set()
         done = self._drain(deadline)
-        if self._sending.acquire(timeout=max(0.0, deadline - time.monotonic())):
+        if self._sending.acquire(timeout=max(GRACE, deadline - time.monotonic())):
             try:
                 self._pump.abandon()
                 if self._pump.begun:
@@ -149,13 +150,17 @@ class Client(Recorder):
             finally:
                 self._starting.release()
 
-    def _drain(self, deadline: float) -> bool:
-        """Send what is pending. Whether that was all of it."""
+    def _drain(self, deadline: float, *, thread: bool = False) -> bool:
+        """Send what is pending. Whether that was all of it. The thread stops when `close` wants to go on."""
         if not self._sending.acquire(timeout=min(max(0.0, deadline - time.monotonic()), threading.TIMEOUT_MAX)):
             return False
         try:
             for delay in self._work(deadline):
-                if delay:
+                if thread:
+                    self._urgent.wait(delay)
+                    if self._closed:
+                        break
+                elif delay:
                     time.sleep(delay)
             self._silence = self._options.heartbeat
             self._beat = time.monotonic() + self._silence if self._pump.begun else None
@@ -168,7 +173,7 @@ class Client(Recorder):
         if self._pending or self._aside or not self._pump.idle:
             if self._pump.idle:
                 self._urgent.wait(self._options.flush_interval * random.uniform(*JITTER))
-            if not self._drain(time.monotonic() + SLICE):
+            if not self._drain(time.monotonic() + SLICE, thread=True):
                 return 0.001
         elif self._beat is not None and time.monotonic() >= self._beat and self._sending.acquire(False):
             try:

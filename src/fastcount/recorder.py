@@ -2,7 +2,7 @@
 
 Calls come from any thread and from awkward places (signal handlers, destructors, the middle of another call), and
 must neither wait nor raise. So the lock is only tried: who does not get it at once puts the call aside, into a deque,
-and whoever holds the lock next takes it from there.
+from where the pump takes it. Only when many are there does a call wait for the lock, for a moment.
 """
 
 import logging
@@ -22,6 +22,8 @@ from fastcount.sender import UdpSender
 log = logging.getLogger("fastcount.client")
 
 _ONE = 1
+_ASIDE = 1000  # calls put aside before one waits for the lock
+_PAUSE = 0.01  # seconds; whoever has interrupted the lock's holder would wait in vain
 _FLUSH_AT = 10_000  # records; more are not kept for the interval
 
 
@@ -133,7 +135,15 @@ class Recorder:
             self._unlock()
 
     def _put_aside(self, op: int, type: Any, id: Any, value: Any) -> None:
-        if len(self._aside) < self._options.max_pending:
+        waiting = len(self._aside)
+        if waiting >= _ASIDE and self._lock.acquire(timeout=_PAUSE):
+            # the holder was preempted in the middle of its microsecond, and more calls came: let it go on
+            try:
+                self._fetch_aside()
+                self._apply(op, type, id, value)
+            finally:
+                self._unlock()
+        elif waiting < self._options.max_pending and not self._closed:
             self._aside.append((op, type, id, value))
             self._wake()
         else:
@@ -195,11 +205,13 @@ class Recorder:
 
     def _fetch_aside(self) -> None:
         for _ in range(len(self._aside)):
-            op, type_, id_, value = self._aside.popleft()
-            if op == wire.ADD:
-                self._first(type_, id_, value)
-            else:
-                self._row(op, type_, id_, value)
+            self._apply(*self._aside.popleft())
+
+    def _apply(self, op: int, type: Any, id: Any, value: Any) -> None:
+        if op == wire.ADD:
+            self._first(type, id, value)
+        else:
+            self._row(op, type, id, value)
 
     def _dropped(self) -> int:
         return self._no_room + self._pump.dropped + sum(list(self._no_room_aside.values()))
@@ -227,6 +239,17 @@ class Recorder:
                 self._unlock()
             self._pump.load(counts, rows)
             yield from self._pump.run(deadline)
+
+    def _finish(self, deadline: float) -> None:
+        """Take no more calls; those that were put aside before are still taken."""
+        locked = self._lock.acquire(timeout=_timeout(deadline))
+        try:
+            if locked:
+                self._fetch_aside()
+            self._closed = True
+        finally:
+            if locked:
+                self._unlock()
 
     def _told_all(self) -> bool:
         """Whether nothing is under way and nothing was dropped since this was last asked."""

@@ -3,12 +3,11 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from udp_peer import check_books, records
 
 from fastcount import wire
 from fastcount.errors import InvalidName
 from fastcount.packer import Packer
-
-from udp_peer import check_books, records
 
 NAMES = st.sampled_from(["a", "b", "content", "t" * 64])
 IDS = st.one_of(st.text("xyzé", min_size=1, max_size=40), st.just("i" * 1023))
