@@ -31,7 +31,7 @@ ROOMS: tuple[tuple[str, ...], ...] = (
     ("journal",),
     ("sinks",),
     ("api",),
-    ("packer", "client", "aclient"),
+    ("packer", "sender", "pump", "recorder", "client", "aclient"),
     ("__init__",),
     ("loader",),
     ("server",),
@@ -40,7 +40,7 @@ ROOMS: tuple[tuple[str, ...], ...] = (
 )
 
 # What runs where no compiler and no server is looks at nothing of ours but this, and at the standard library.
-_CLIENT = frozenset({"errors", "version", "names", "wire", "packer", "client", "aclient"})
+_CLIENT = frozenset({"errors", "version", "names", "wire", "packer", "sender", "pump", "recorder", "client", "aclient"})
 ONLY = dict.fromkeys((*sorted(_CLIENT), "__init__"), _CLIENT)
 
 # Inputs, outputs and reads do not know each other.
