@@ -185,6 +185,15 @@ def test_memory_is_never_passed_whatever_the_ids(limit: int, shards: int, groups
     assert set(batch.values()) <= {1}
 
 
+@pytest.mark.parametrize("length", [1, 3, 8, 31])
+def test_memory_is_not_passed_by_a_byte(length: int) -> None:
+    frame = frames.incs(b"t", [(b"%d" % i).rjust(length, b"x")[-length:] for i in range(1000)])
+    for limit in range(20_000, 20_064):
+        store = Store(max_memory=limit, shards=1)
+        store.apply(frame)
+        assert store.stats()["memory_bytes"] <= limit
+
+
 def _rss() -> int:
     with open("/proc/self/statm") as statm:
         return int(statm.read().split()[1]) * 4096

@@ -69,6 +69,13 @@ class StoreMachine(RuleBasedStateMachine):
     def apply_plain(self, frame: bytes, address: bytes) -> None:
         self.apply(frame, address)
 
+    @rule(delta=st.sampled_from([draw.I64_MAX, draw.I64_MIN]), swap=st.booleans())
+    def push_to_the_end(self, delta: int, swap: bool) -> None:
+        self.both("incr", b"hits", b"0", delta, None)
+        self.types.add(b"hits")
+        if swap:
+            self.swap()
+
     @rule(frame=draw.wide)
     def apply_to_all_shards(self, frame: bytes) -> None:
         self.apply(frame, b"")

@@ -11,7 +11,7 @@ T = TypeVar("T")
 I64_MIN, I64_MAX = -(1 << 63), (1 << 63) - 1
 
 # Few names, so that they meet again; some from every corner of what is legal.
-types = st.sampled_from([b"hits", b"a", b"content.views", b"T" * 64, b"0-_."])
+types = st.sampled_from([b"hits", b"hits", b"hits", b"a", b"content.views", b"T" * 64, b"0-_."])
 _corner_ids = [
     b"a",
     b"b" * 7,
@@ -30,7 +30,8 @@ _corner_ids = [
     b" ",
     "\ue000\ufffd\u2028".encode(),
 ]
-ids = st.one_of(st.sampled_from([b"%d" % i for i in range(12)]), st.sampled_from(_corner_ids))
+_often = st.sampled_from([b"0", b"1", b"c" * 8])
+ids = st.one_of(_often, _often, st.sampled_from([b"%d" % i for i in range(12)]), st.sampled_from(_corner_ids))
 members = st.sampled_from([b"u", b"user_7", b"m" * 255, "ü".encode()])
 deltas = st.one_of(
     st.integers(-3, 3),
