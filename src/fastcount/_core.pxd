@@ -1,14 +1,16 @@
 from libc.stdint cimport uint64_t
 
 from fastcount.native.atomic cimport pthread_mutex_t
+from fastcount.native.batch cimport batch_t, swap_t
 from fastcount.native.intake cimport intake_t, tally_t
 from fastcount.native.ledger cimport ledger_t, source_t
-from fastcount.native.shard cimport batch_t, store_t
+from fastcount.native.shard cimport store_t
 from fastcount.native.udp cimport udp_t
 
 
 cdef class Store:
     cdef store_t store
+    cdef swap_t swaps
     cdef ledger_t ledger
     cdef tally_t tally
     cdef intake_t intake           # of `apply`, under apply_lock
@@ -16,6 +18,7 @@ cdef class Store:
     cdef bint ready
     cdef readonly dict limits
 
+    cdef object unique_of_type(self, bytes type)
     cdef tuple type_names(self)
     cdef dict source_row(self, const source_t *s, uint64_t now)
 

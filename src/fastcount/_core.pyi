@@ -7,7 +7,9 @@ from typing_extensions import Buffer
 
 from fastcount.answers import Applied as Applied
 from fastcount.answers import Reading as Reading
+from fastcount.answers import Sample as Sample
 from fastcount.answers import SourceRow
+from fastcount.answers import Unique as Unique
 
 @final
 class Batch:
@@ -16,14 +18,20 @@ class Batch:
     generation: int  # number of the swap, from 0
     types: tuple[str, ...]  # `type_index` indexes this
     def __len__(self) -> int: ...
-    def __iter__(self) -> Iterator[tuple[str, str, int]]: ...  # (type, id, delta)
+    def __iter__(self) -> Iterator[tuple[str, str, int]]: ...  # (type, id, delta); 0 where only sketches changed
+    def sketches(self) -> Iterator[tuple[str, str, dict[int, int], list[tuple[int, bytes]]]]:
+        """(type, id, {register: rank} that rose, [(priority, member)] that entered the sample)."""
+    def events(self) -> Iterator[tuple[str, int, list[tuple[str, bytes, int]]]]:
+        """(type, HITs seen, [(id, member, Unix milliseconds)]): a uniform sample of the HITs of each type."""
 
 @final
 class Store:
     """Names to totals, in memory, sharded. Thread-safe. All names go in and out as bytes (UTF-8).
 
     max_counters: names held, 1..2**40. max_memory: bytes for names, totals and indexes. max_types: 1..65,535.
-    shards: a power of two, 1..256. max_sources: entries of the loss ledger.
+    shards: a power of two, 1..256. max_sources: entries of the loss ledger. sample_size: members in the sample of a
+    name, 1..4,096. event_size: sampled events a type and generation, 0..65,536. secret: 16 bytes that decide which
+    members a sample keeps; the same in all nodes of a deployment, random if not given.
     """
 
     limits: Final[dict[str, int]]  # as given to the constructor
@@ -36,19 +44,28 @@ class Store:
         max_types: int = 4096,
         max_sources: int = 65_536,
         shards: int = 16,
+        sample_size: int = 100,
+        event_size: int = 1000,
+        secret: bytes | None = None,
     ) -> None: ...
     def apply(self, frame: Buffer, address: bytes = b"") -> Applied:
         """Apply one frame whole. `address`: at most 23 bytes, whose books it goes into.
         Raises FrameError (nothing was applied, `malformed` of the address went up)."""
     def incr(self, type: bytes, id: bytes, delta: int = 1, member: bytes | None = None) -> int:
-        """Add `delta` and return the total after. Raises InvalidName, OverflowError (delta outside of signed
-        64-bit), LimitReached."""
+        """Add `delta` and return the total after; a member also goes into uniques, sample and events. Raises
+        InvalidName, OverflowError (delta outside of signed 64-bit), LimitReached."""
     def read(self, type: bytes, id: bytes) -> Reading:
         """A name never counted reads as 0. Raises InvalidName."""
     def reset(self, type: bytes, id: bytes) -> int:
-        """Subtract the observed value, and return it. Raises InvalidName."""
-    def top(self, type: bytes, k: int) -> list[tuple[bytes, int]]:
-        """The k names with the largest totals, largest first, ties by id. k: 1..10,000. Raises InvalidName."""
+        """Subtract the observed value, and return it. Uniques and sample stay: nothing can be taken out of a union.
+        Raises InvalidName."""
+    def unique(self, type: bytes, id: bytes | None = None) -> Unique:
+        """Distinct members of a name, or of all names of a type together. Raises InvalidName."""
+    def sample(self, type: bytes, id: bytes) -> Sample:
+        """The sampled members of a name. Raises InvalidName."""
+    def top(self, type: bytes, k: int, by: str = "value") -> list[tuple[bytes, int]]:
+        """The k names with the largest totals, or uniques (by="unique"), largest first, ties by id. k: 1..10,000.
+        Raises InvalidName, ValueError."""
     def swap(self) -> Batch:
         """Cut: what was applied so far becomes a Batch, what comes later belongs to the next one."""
     def sources(self, limit: int = 1000) -> list[SourceRow]:

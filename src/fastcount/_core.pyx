@@ -9,25 +9,39 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
-from fastcount.answers import Applied, Reading
+from fastcount.answers import Applied, Reading, Sample, Unique
 from fastcount.errors import FrameError, InvalidName, LimitReached
 from fastcount.wire import ERRORS
 
 from fastcount.native.atomic cimport (
     fc_load, fc_peek, pthread_mutex_destroy, pthread_mutex_init, pthread_mutex_lock, pthread_mutex_unlock,
 )
-from fastcount.native.frame cimport E_NONE, MAX_FRAME, frame_header, frame_records, frame_t
+from fastcount.native.batch cimport batch_free, store_swap, swap_free, swap_init
+from fastcount.native.bottomk cimport (
+    BOTTOMK_MAX_K, bottomk_distinct, bottomk_free, bottomk_full, bottomk_member, bottomk_t,
+)
+from fastcount.native.frame cimport E_NONE, MAX_FRAME, OP_HIT, OP_INC, frame_header, frame_records, frame_t
 from fastcount.native.hash cimport hash_key_t
-from fastcount.native.intake cimport intake_apply, intake_frame, monotonic_ns
+from fastcount.native.hll cimport (
+    hll_count, hll_error, hll_free, hll_item_rank, hll_item_register, hll_t,
+)
+from fastcount.native.intake cimport intake_apply, intake_frame, monotonic_ns, unix_ms
 from fastcount.native.ledger cimport (
     ADMITTED, MAX_ADDRESS, WINDOW as LEDGER_WINDOW, address_t, books_t, ledger_copy, ledger_free, ledger_init, source_t,
 )
 from fastcount.native.refusals cimport N_PREFIXES, prefix_t, refusals_read
-from fastcount.native.shard cimport (
-    APPLIED, MAX_SHARDS, REFUSED_COUNTERS, REFUSED_MEMORY, REFUSED_TYPES, batch_free, ranked_t, scratch_free,
-    scratch_reserve, scratch_t, store_apply, store_enter, store_free, store_incr, store_init, store_leave, store_read,
-    store_reset, store_saturated, store_swap, store_top,
+from fastcount.native.query cimport (
+    BY_UNIQUE, BY_VALUE, name_t, ranked_t, store_read, store_reset, store_sample, store_saturated, store_top,
+    store_union, store_unique,
 )
+from fastcount.native.reservoir cimport (
+    RESERVOIR_MAX_K, reservoir_event_t, reservoir_get, reservoir_seen,
+)
+from fastcount.native.shard cimport (
+    APPLIED, MAX_SHARDS, REFUSED_COUNTERS, REFUSED_MEMORY, REFUSED_TYPES, limits_t, scratch_free, scratch_reserve,
+    scratch_t, store_apply, store_enter, store_free, store_incr, store_init, store_leave,
+)
+from fastcount.native.siphash cimport sipkey_load, sipkey_t
 from fastcount.native.table cimport MAX_ID
 from fastcount.native.text cimport text_valid, type_valid
 from fastcount.native.types cimport TYPE_UNKNOWN, types_find
@@ -61,6 +75,17 @@ cdef int check_text(str what, bytes text, Py_ssize_t most) except -1:
     return 0
 
 
+cdef name_t checked(bytes type, bytes id):
+    cdef name_t name
+    check_type(type)
+    check_text("id", id, MAX_ID)
+    name.type = at(type)
+    name.id = at(id)
+    name.type_length = <uint32_t>PyBytes_GET_SIZE(type)
+    name.id_length = <uint32_t>PyBytes_GET_SIZE(id)
+    return name
+
+
 cdef str shown(bytes text):
     return repr(text if len(text) <= 80 else text[:77] + b"...")[1:]
 
@@ -88,9 +113,12 @@ cdef dict books_row(const books_t *b):
 
 cdef class Store:
     def __init__(self, *, uint64_t max_counters=10_000_000, uint64_t max_memory=1 << 30, uint32_t max_types=4096,
-                 uint32_t max_sources=65_536, uint32_t shards=16):
+                 uint32_t max_sources=65_536, uint32_t shards=16, uint32_t sample_size=100,
+                 uint32_t event_size=1000, bytes secret=None):
         cdef hash_key_t key
-        cdef bytes secret = os.urandom(24)
+        cdef sipkey_t sample_key
+        cdef limits_t limits
+        cdef bytes seeds = os.urandom(24)
         if self.ready:
             raise RuntimeError("a Store is initialised once")
         if not 1 <= max_counters <= 1 << 40:
@@ -101,9 +129,25 @@ cdef class Store:
             raise ValueError(f"max_sources must be 1 to 16,777,216, not {max_sources}")
         if shards < 1 or shards > MAX_SHARDS or shards & (shards - 1):
             raise ValueError(f"shards must be a power of two from 1 to {MAX_SHARDS}, not {shards}")
-        memcpy(&key, at(secret), sizeof(key))
-        if (store_init(&self.store, max_counters, max_memory, max_types, shards, key) < 0
-                or ledger_init(&self.ledger, max_sources, (<const uint64_t *>at(secret))[2]) < 0):
+        if not 1 <= sample_size <= BOTTOMK_MAX_K:
+            raise ValueError(f"sample_size must be 1 to {BOTTOMK_MAX_K:,}, not {sample_size}")
+        if event_size > RESERVOIR_MAX_K:
+            raise ValueError(f"event_size must be 0 to {RESERVOIR_MAX_K:,}, not {event_size}")
+        if secret is None:
+            secret = os.urandom(16)
+        if PyBytes_GET_SIZE(secret) != 16:
+            raise ValueError(f"secret must be 16 bytes, not {PyBytes_GET_SIZE(secret)}")
+        sipkey_load(&sample_key, at(secret))
+        memcpy(&key, at(seeds), sizeof(key))
+        limits.max_counters = max_counters
+        limits.max_memory = max_memory
+        limits.max_types = max_types
+        limits.n_shards = shards
+        limits.sample_size = sample_size
+        limits.event_size = event_size
+        swap_init(&self.swaps)
+        if (store_init(&self.store, &limits, key, sample_key) < 0
+                or ledger_init(&self.ledger, max_sources, (<const uint64_t *>at(seeds))[2]) < 0):
             raise MemoryError("no memory for an empty store; lower shards, max_types or max_sources")
         pthread_mutex_init(&self.apply_lock, NULL)
         self.intake.store = &self.store
@@ -111,10 +155,12 @@ cdef class Store:
         self.intake.tally = &self.tally
         self.ready = True
         self.limits = {"max_counters": max_counters, "max_memory": max_memory, "max_types": max_types,
-                       "max_sources": max_sources, "shards": shards}
+                       "max_sources": max_sources, "shards": shards, "sample_size": sample_size,
+                       "event_size": event_size}
 
     def __dealloc__(self):
         store_free(&self.store)
+        swap_free(&self.swaps)
         ledger_free(&self.ledger)
         scratch_free(&self.intake.scratch)
         if self.ready:
@@ -165,30 +211,78 @@ cdef class Store:
         if member is not None:
             check_text("member", member, 255)
         outcome = store_incr(&self.store, at(type), <uint32_t>PyBytes_GET_SIZE(type), at(id),
-                             <uint32_t>PyBytes_GET_SIZE(id), d, &value)
+                             <uint32_t>PyBytes_GET_SIZE(id), OP_INC if member is None else OP_HIT, d,
+                             NULL if member is None else at(member),
+                             0 if member is None else <uint32_t>PyBytes_GET_SIZE(member),
+                             0 if member is None else unix_ms(), &value)
         if outcome != APPLIED:
             raise LimitReached(LIMITS[outcome])
         return value
 
     def read(self, bytes type not None, bytes id not None):
         cdef int64_t value, pending
-        check_type(type)
-        check_text("id", id, MAX_ID)
-        store_read(&self.store, at(type), <uint32_t>PyBytes_GET_SIZE(type), at(id), <uint32_t>PyBytes_GET_SIZE(id),
-                   &value, &pending)
+        cdef name_t name = checked(type, id)
+        store_read(&self.store, &name, &value, &pending)
         return Reading(value, pending, fc_load(&self.ledger.lost))
 
     def reset(self, bytes type not None, bytes id not None):
-        check_type(type)
-        check_text("id", id, MAX_ID)
-        return store_reset(&self.store, at(type), <uint32_t>PyBytes_GET_SIZE(type), at(id),
-                           <uint32_t>PyBytes_GET_SIZE(id))
+        cdef name_t name = checked(type, id)
+        return store_reset(&self.store, &name)
 
-    def top(self, bytes type not None, uint64_t k):
+    def unique(self, bytes type not None, bytes id=None):
+        cdef double error = 0
+        cdef uint64_t count
+        cdef name_t name
+        if id is None:
+            return self.unique_of_type(type)
+        name = checked(type, id)
+        count = store_unique(&self.store, &name, &error)
+        return Unique(count, error)
+
+    cdef object unique_of_type(self, bytes type):
+        cdef hll_t union_
+        cdef uint64_t seed
+        cdef uint32_t number
+        cdef int outcome = 0
+        check_type(type)
+        number = types_find(&self.store.types, &self.store.key, at(type), <uint32_t>PyBytes_GET_SIZE(type), &seed)
+        if number == TYPE_UNKNOWN:
+            return Unique(0, 0.0)
+        memset(&union_, 0, sizeof(union_))
+        with nogil:
+            outcome = store_union(&self.store, number, &union_)
+        try:
+            if outcome < 0:
+                raise MemoryError("no memory to unite the sketches of a type")
+            return Unique(hll_count(&union_), hll_error(&union_))
+        finally:
+            hll_free(&union_)
+
+    def sample(self, bytes type not None, bytes id not None):
+        cdef bottomk_t copy
+        cdef name_t name = checked(type, id)
+        cdef const uint8_t *member
+        cdef size_t i, length
+        cdef int outcome = store_sample(&self.store, &name, &copy)
+        try:
+            if outcome < 0:
+                raise MemoryError("no memory to copy a sample")
+            members = []
+            for i in range(copy.n):
+                member = bottomk_member(&copy, i, &length)
+                members.append(PyBytes_FromStringAndSize(<const char *>member, length))
+            return Sample(members, round(bottomk_distinct(&copy)), not bottomk_full(&copy))
+        finally:
+            bottomk_free(&copy)
+
+    def top(self, bytes type not None, uint64_t k, str by="value"):
         cdef uint64_t seed, n = 0, i
         cdef uint32_t number
         cdef ranked_t *heap
+        cdef int order = BY_UNIQUE if by == "unique" else BY_VALUE
         check_type(type)
+        if by not in ("value", "unique"):
+            raise ValueError(f"by must be value or unique, not {by!r}")
         if k < 1 or k > MAX_TOP:
             raise ValueError(f"k must be 1 to {MAX_TOP:,}, not {k}")
         number = types_find(&self.store.types, &self.store.key, at(type), <uint32_t>PyBytes_GET_SIZE(type), &seed)
@@ -198,7 +292,7 @@ cdef class Store:
         if heap == NULL:
             raise MemoryError(f"no memory for the top {k:,}")
         with nogil:
-            n = store_top(&self.store, number, heap, k)
+            n = store_top(&self.store, number, order, heap, k)
         try:
             rows = [(PyBytes_FromStringAndSize(<const char *>heap[i].id, heap[i].length), heap[i].value)
                     for i in range(n)]
@@ -211,7 +305,7 @@ cdef class Store:
         cdef Batch batch = Batch.__new__(Batch)
         cdef int outcome
         with nogil:
-            outcome = store_swap(&self.store, &batch.batch)
+            outcome = store_swap(&self.store, &self.swaps, &batch.batch)
         if outcome < 0:
             raise MemoryError("no memory for a batch; nothing is lost, swap again")
         batch.types = self.type_names()
@@ -271,12 +365,14 @@ cdef class Store:
                              "refused": fc_peek(&self.store.types.items[i].refused)}
                       for i, name in enumerate(types)},
             "records": fc_peek(&self.store.records),
-            "members_ignored": fc_peek(&self.store.members_ignored),
+            "sketches": fc_peek(&self.store.sketches),
+            "events": {"seen": self.store.events.seen, "refused": self.store.events.refused},
             "saturated": store_saturated(&self.store),
-            "swaps": fc_peek(&self.store.swaps),
+            "swaps": fc_peek(&self.swaps.swaps),
             "refused": {"max_counters": fc_peek(&self.store.refused_counters),
                         "max_memory": fc_peek(&self.store.refused_memory),
-                        "max_types": fc_peek(&self.store.types.refused)},
+                        "max_types": fc_peek(&self.store.types.refused),
+                        "members": fc_peek(&self.store.refused_members)},
             "refused_prefixes": worst[:10],
             "frames": fc_peek(&self.tally.frames),
             "frame_bytes": fc_peek(&self.tally.bytes),
@@ -305,6 +401,41 @@ cdef class Batch:
             n = self.batch.id_lengths[i]
             yield (self.types[self.batch.types[i]], self.batch.ids[at:at + n].decode("utf-8"), self.batch.deltas[i])
             at += n
+
+    def sketches(self):
+        cdef uint64_t i, j, at = 0, item = 0, row = 0, end
+        cdef uint32_t n
+        for i in range(self.batch.count):
+            n = self.batch.id_lengths[i]
+            if self.batch.item_counts[i] or self.batch.member_sizes[i]:
+                registers = {}
+                for j in range(item, item + self.batch.item_counts[i]):
+                    register = hll_item_register(self.batch.items[j])
+                    registers[register] = max(registers.get(register, 0), hll_item_rank(self.batch.items[j]))
+                members = []
+                end = row + self.batch.member_sizes[i]
+                j = row
+                while j < end:
+                    members.append(((<const uint64_t *>(self.batch.members + j))[0],
+                                    self.batch.members[j + 9:j + 9 + self.batch.members[j + 8]]))
+                    j += 9 + self.batch.members[j + 8]
+                yield (self.types[self.batch.types[i]], self.batch.ids[at:at + n].decode("utf-8"), registers, members)
+            at += n
+            item += self.batch.item_counts[i]
+            row += self.batch.member_sizes[i]
+
+    def events(self):
+        cdef uint64_t i, j
+        cdef reservoir_event_t event
+        for i in range(self.batch.event_types):
+            rows = []
+            for j in range(self.batch.events[i].n):
+                reservoir_get(&self.batch.events[i], j, &event)
+                rows.append((PyBytes_FromStringAndSize(<const char *>event.id, event.id_length).decode("utf-8"),
+                             PyBytes_FromStringAndSize(<const char *>event.member, event.member_length),
+                             event.time))
+            if rows:
+                yield self.types[i], reservoir_seen(&self.batch.events[i]), rows
 
     def __dealloc__(self):
         batch_free(&self.batch)

@@ -26,6 +26,22 @@ class Reading(NamedTuple):
     lost: int
 
 
+class Unique(NamedTuple):
+    """count: how many distinct members. error: one standard error of that, relative; 0.0 while it is exact."""
+
+    count: int
+    error: float
+
+
+class Sample(NamedTuple):
+    """members: a uniform sample of the distinct members, in the order of a keyed hash. distinct: how many there were,
+    estimated from the sample alone. complete: whether the sample holds all of them, and `distinct` is exact."""
+
+    members: list[bytes]
+    distinct: int
+    complete: bool
+
+
 class SourceRow(TypedDict):
     source: str | None  # 16 hex digits; None: frames without SEQUENCED from this address
     address: str  # "127.0.0.1:40123", "[::1]:40123", or "http 127.0.0.1"

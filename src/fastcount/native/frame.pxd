@@ -6,7 +6,7 @@
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
-from fastcount.native.hash cimport hash_bytes, hash_key_t
+from fastcount.native.hash cimport hash_bytes, hash_key_t, text_suspicious
 from fastcount.native.text cimport text_valid, type_valid
 from fastcount.native.types cimport TYPE_UNKNOWN, types_find, types_intern, types_t
 
@@ -50,6 +50,7 @@ cdef struct frame_t:
     # content
     uint32_t records      # data records, all written to `out`
     bint ended            # END was its last record
+    bint members          # a record has one
     bint unknown_type     # a record has TYPE_UNKNOWN
     # when it did not decode
     uint32_t error_at     # offset from the start of the frame
@@ -96,7 +97,7 @@ cdef inline int frame_header(const uint8_t *start, uint64_t size, frame_t *f, co
     f.source = f.seq = f.sent = 0
     f.records = 0
     f.flags = 0
-    f.ended = f.unknown_type = False
+    f.ended = f.unknown_type = f.members = False
     if size > MAX_FRAME:
         return fault(f, start, start, E_OVERSIZE)
     if size < 1:
@@ -150,8 +151,7 @@ cdef inline int frame_records(const uint8_t *base, const uint8_t *start, const u
     cdef uint64_t seed = 0, v, suspect
     cdef record_t *r = out
     cdef int error = E_NONE
-    f.unknown_type = False
-    f.ended = False
+    f.unknown_type = f.ended = f.members = False
     while p < end:
         at = p
         op = p[0] >> 5
@@ -230,8 +230,9 @@ cdef inline int frame_records(const uint8_t *base, const uint8_t *start, const u
                 p += 1
                 if end - p < n:
                     return fault(f, p, start, E_TRUNCATED)
-                if not text_valid(p, n):
+                if text_suspicious(p, n) and not text_valid(p, n):
                     return fault(f, p, start, E_MEMBER)
+                f.members = True
                 r.member = <uint32_t>(p - base)
                 r.member_length = <uint8_t>n
                 p += n

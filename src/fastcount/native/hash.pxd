@@ -56,6 +56,21 @@ cdef inline uint64_t hash_bytes(const uint8_t *p, uint32_t n, uint64_t seed, con
     return fc_mum(fc_mum(a ^ key.s1, b ^ seed) ^ key.s0 ^ n, seed ^ key.s1)
 
 
+cdef inline uint64_t text_suspicious(const uint8_t *p, uint32_t n) noexcept nogil:
+    """Non-zero if p[:n], n ≥ 1, has a control character or one that is not ASCII."""
+    cdef uint32_t i = 0
+    cdef uint64_t odd
+    if n >= 8:
+        odd = suspicious(fc_load64(p + n - 8))
+        while i + 8 < n:
+            odd |= suspicious(fc_load64(p + i))
+            i += 8
+        return odd
+    if n >= 4:
+        return suspicious(<uint64_t>fc_load32(p) << 32 | fc_load32(p + n - 4))
+    return suspicious(<uint64_t>0x2020202020000000 | <uint64_t>p[0] << 16 | <uint64_t>p[n >> 1] << 8 | p[n - 1])
+
+
 cdef inline bint same_bytes(const uint8_t *a, const uint8_t *b, uint32_t n) noexcept nogil:
     """a[:n] == b[:n] without reading past either, n ≥ 1."""
     cdef uint32_t i

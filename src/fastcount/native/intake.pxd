@@ -22,6 +22,7 @@ cdef struct intake_t:
     tally_t *tally
     scratch_t scratch
     uint64_t gathered      # records waiting in scratch
+    bint members           # one of them has a member
     int verdict            # of the last frame that decoded
 
 # Decode start[:size], and gather its records if it is to be counted. There must be room for size / 2 more records.
@@ -31,3 +32,4 @@ cdef int intake_frame(intake_t *in_, const uint8_t *base, const uint8_t *start, 
 # Apply what was gathered; returns how many records were refused.
 cdef int64_t intake_apply(intake_t *in_, const uint8_t *base, int gen) noexcept nogil
 cdef uint64_t monotonic_ns() noexcept nogil
+cdef int64_t unix_ms() noexcept nogil

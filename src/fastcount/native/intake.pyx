@@ -1,9 +1,10 @@
 """See intake.pxd."""
 
 from libc.stdint cimport int64_t, uint8_t, uint64_t
-from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
+from posix.time cimport CLOCK_MONOTONIC, CLOCK_REALTIME, clock_gettime, timespec
 
 from fastcount.native.atomic cimport fc_count
+from fastcount.native.events cimport events_offer
 from fastcount.native.frame cimport (
     E_NONE, SEQUENCED, SIGNED, TRAILER, frame_header, frame_records, record_t,
 )
@@ -15,6 +16,12 @@ cdef uint64_t monotonic_ns() noexcept nogil:
     cdef timespec t
     clock_gettime(CLOCK_MONOTONIC, &t)
     return <uint64_t>t.tv_sec * 1_000_000_000 + <uint64_t>t.tv_nsec
+
+
+cdef int64_t unix_ms() noexcept nogil:
+    cdef timespec t
+    clock_gettime(CLOCK_REALTIME, &t)
+    return <int64_t>t.tv_sec * 1000 + t.tv_nsec // 1_000_000
 
 
 cdef int intake_frame(intake_t *in_, const uint8_t *base, const uint8_t *start, uint64_t size,
@@ -43,6 +50,7 @@ cdef int intake_frame(intake_t *in_, const uint8_t *base, const uint8_t *start, 
         if f.unknown_type:  # only a frame that counts may add a type
             frame_records(base, start, body, end, &s.types, &s.key, True, out, f)
         in_.gathered += f.records
+        in_.members |= f.members
         fc_count(&in_.tally.frames, 1)
         fc_count(&in_.tally.bytes, size)
     return E_NONE
@@ -53,4 +61,8 @@ cdef int64_t intake_apply(intake_t *in_, const uint8_t *base, int gen) noexcept 
     in_.gathered = 0
     if n == 0:
         return 0
+    if in_.members:
+        in_.members = False
+        events_offer(&in_.store.events, base, in_.scratch.records, n, unix_ms(), gen, &in_.store.memory,
+                     in_.store.limits.max_memory)
     return store_apply(in_.store, &in_.scratch, base, in_.scratch.records, n, gen)

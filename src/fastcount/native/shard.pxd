@@ -3,16 +3,19 @@
 # A shard is a table and its lock. Which shard a name is in follows from its hash. Records are applied a receive batch
 # at a time: grouped by shard, so that a lock is taken once a batch, with table slots prefetched ahead.
 #
-# Generations make a swap a consistent cut at frame boundaries. Whoever applies calls store_enter, applies any number of
-# whole frames under the generation it got, then store_leave. store_swap flips the generation and waits until nobody
-# is in the old one; from then on the old one's deltas change only by being drained.
+# Generations make a swap (batch.pxd) a consistent cut at frame boundaries. Whoever applies calls store_enter, applies
+# any number of whole frames under the generation it got, then store_leave. A swap flips the generation and waits until
+# nobody is in the old one; from then on what the old one changed is changed only by being drained.
 
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from fastcount.native.atomic cimport fc_add, fc_load, fc_sub, pthread_mutex_t
+from fastcount.native.events cimport events_t
 from fastcount.native.frame cimport record_t
 from fastcount.native.hash cimport hash_key_t
 from fastcount.native.refusals cimport refusals_t
+from fastcount.native.siphash cimport sipkey_t
+from fastcount.native.sketch cimport sketches_t
 from fastcount.native.table cimport table_t
 from fastcount.native.types cimport types_t
 
@@ -22,6 +25,7 @@ cdef enum:
 cdef struct shard_t:
     pthread_mutex_t lock
     table_t table
+    sketches_t sketches
     uint64_t saturated      # sums that were held at ±2^63
     uint8_t padding[64]     # neighbours' locks stay off this cache line
 
@@ -29,29 +33,36 @@ cdef struct gate_t:         # who is in a generation (atomic)
     uint64_t inside
     uint8_t padding[120]
 
+cdef struct limits_t:
+    uint64_t max_counters
+    uint64_t max_memory     # bytes of tables, sketches and events
+    uint32_t max_types
+    uint32_t n_shards       # a power of two
+    uint32_t sample_size    # members a sample keeps
+    uint32_t event_size     # events a reservoir keeps
+
 cdef struct store_t:
     # what never changes
     shard_t *shards
-    uint64_t n_shards       # a power of two
-    hash_key_t key
-    uint64_t max_counters
-    uint64_t max_memory
+    uint64_t n_shards
+    hash_key_t key          # of the tables: new with every process
+    sipkey_t secret         # of the samples: the deployment's
+    limits_t limits
     # generations
     uint64_t gen            # 0 or 1 (atomic)
     gate_t gates[2]
-    pthread_mutex_t swap_lock
-    uint64_t swaps          # under swap_lock
-    bint undrained          # the old generation still waits for room to be drained into
     # tables that shards share
     types_t types
+    events_t events
     refusals_t refusals
     # statistics (atomic)
     uint64_t counters
-    uint64_t memory         # bytes of all tables
+    uint64_t sketches
+    uint64_t memory         # bytes of tables, sketches and events
     uint64_t records        # applied or refused
-    uint64_t members_ignored
     uint64_t refused_counters
     uint64_t refused_memory
+    uint64_t refused_members    # not added to a sketch: max_memory; the increment of a HIT stands
 
 # Room to sort a batch in; one a thread.
 cdef struct scratch_t:
@@ -59,16 +70,6 @@ cdef struct scratch_t:
     uint64_t room           # records
     uint32_t *order
     uint64_t order_room
-
-# A drained generation, in columns.
-cdef struct batch_t:
-    uint64_t count
-    uint64_t generation
-    uint16_t *types
-    uint16_t *id_lengths
-    int64_t *deltas
-    uint8_t *ids            # one behind the other
-    uint64_t ids_size
 
 
 cdef inline uint64_t shard_of(const store_t *s, uint64_t hash) noexcept nogil:
@@ -90,8 +91,7 @@ cdef inline void store_leave(store_t *s, int gen) noexcept nogil:
     fc_sub(&s.gates[gen].inside, 1)
 
 
-cdef int store_init(store_t *s, uint64_t max_counters, uint64_t max_memory, uint32_t max_types,
-                    uint32_t n_shards, hash_key_t key) noexcept nogil
+cdef int store_init(store_t *s, const limits_t *limits, hash_key_t key, sipkey_t secret) noexcept nogil
 cdef void store_free(store_t *s) noexcept nogil
 
 cdef int scratch_reserve(scratch_t *c, uint64_t records) noexcept nogil
@@ -105,25 +105,7 @@ cdef int64_t store_apply(store_t *s, scratch_t *c, const uint8_t *base, const re
 cdef enum:
     APPLIED, REFUSED_TYPES, REFUSED_COUNTERS, REFUSED_MEMORY
 
-# One increment of a valid name; `value` receives the total after.
-cdef int store_incr(store_t *s, const uint8_t *type, uint32_t type_length, const uint8_t *id, uint32_t n,
-                    int64_t delta, int64_t *value) noexcept nogil
-# The total and the part not yet in a batch; False for a name never counted.
-cdef bint store_read(store_t *s, const uint8_t *type, uint32_t type_length, const uint8_t *id, uint32_t n,
-                     int64_t *value, int64_t *pending) noexcept nogil
-# Subtract the observed value; returns it.
-cdef int64_t store_reset(store_t *s, const uint8_t *type, uint32_t type_length, const uint8_t *id,
-                         uint32_t n) noexcept nogil
-
-# Flip the generation and drain the old one. -1: no memory; nothing is lost, the next call takes up there.
-cdef int store_swap(store_t *s, batch_t *out) noexcept nogil
-cdef void batch_free(batch_t *b) noexcept nogil
-
-cdef struct ranked_t:
-    int64_t value
-    uint32_t length
-    uint8_t id[1023]
-
-# The k largest totals of a type, as a heap in `heap` (room for k); returns how many.
-cdef uint64_t store_top(store_t *s, uint32_t type, ranked_t *heap, uint64_t k) noexcept nogil
-cdef uint64_t store_saturated(store_t *s) noexcept nogil
+# One record of a valid name and, unless op is INC or ADD, member; `value` receives the total after.
+cdef int store_incr(store_t *s, const uint8_t *type, uint32_t type_length, const uint8_t *id, uint32_t n, int op,
+                    int64_t delta, const uint8_t *member, uint32_t member_length, int64_t now_ms,
+                    int64_t *value) noexcept nogil

@@ -1,0 +1,56 @@
+# What a name has beside its total: its uniques and the sample of its members.
+#
+# Owns: a shard's sketches in one growing array. An entry's `ext` is its place in it, 0: none. The shard's lock guards
+# them. Past max_memory no sketch grows any more and no new one is made: the members that this concerns are refused
+# and counted, the increment of their HIT stands.
+
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+
+from fastcount.native.bottomk cimport bottomk_memory, bottomk_prefetch_members, bottomk_t
+from fastcount.native.atomic cimport fc_prefetch
+from fastcount.native.frame cimport OP_SAMPLE, OP_SEEN
+from fastcount.native.hll cimport hll_prefetch, hll_t
+
+cdef enum:
+    # the most that one member can add to a sketch: going dense, and a sample of the longest members
+    SKETCH_STEP = 1 << 17
+
+cdef struct sketch_t:
+    hll_t unique
+    bottomk_t sample
+
+cdef struct sketches_t:
+    sketch_t *items
+    uint32_t used          # from 1
+    uint32_t room
+
+# A member and its hashes.
+cdef struct member_t:
+    const uint8_t *bytes
+    uint32_t length
+    int op
+    uint64_t murmur        # for uniques
+    uint64_t priority      # for the sample
+
+
+cdef inline uint64_t sketch_memory(const sketch_t *k) noexcept nogil:
+    """Bytes beside the struct itself."""
+    return k.unique.bytes + bottomk_memory(&k.sample)
+
+
+cdef inline void sketch_prefetch(const sketch_t *k, const member_t *m) noexcept nogil:
+    """Ask for what sketch_add will look at; the struct itself should be near by now."""
+    if m.op != OP_SAMPLE and k.unique.data != NULL:
+        hll_prefetch(&k.unique, m.murmur)
+    if m.op != OP_SEEN:
+        bottomk_prefetch_members(&k.sample, m.priority)
+
+
+# A new, empty sketch for samples of k members: its place, or 0 without memory.
+cdef uint32_t sketches_new(sketches_t *t, uint32_t k) noexcept nogil
+# Bytes that sketches_new will allocate.
+cdef uint64_t sketches_cost(const sketches_t *t) noexcept nogil
+cdef void sketches_free(sketches_t *t) noexcept nogil
+# 1: a drain of gen will find something; 0: nothing changed; -1: no memory. `grow` False: only what takes no memory,
+# and -1 if there was something else to do.
+cdef int sketch_add(sketch_t *k, const member_t *m, int gen, bint grow) noexcept nogil
