@@ -3,6 +3,7 @@
 Commands import what they need when they run, so that `fastcount --help` answers at once.
 """
 
+import io
 import os
 import sys
 from typing import Annotated
@@ -52,6 +53,9 @@ for module in (serve, ask, load, bench):
 
 def main() -> None:
     """The entry of the `fastcount` command; ends the process."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # ids hold what a terminal's encoding may lack
     try:
         status = app(prog_name="fastcount", standalone_mode=False)
         sys.stdout.flush()
@@ -67,7 +71,7 @@ def main() -> None:
     except BrokenPipeError:
         # whoever read us had enough, as in `fastcount top hits | head -1`; keep the interpreter's last flush quiet
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        status = 128 + 13
+        status = 1
     except KeyboardInterrupt:
         status = 130
     sys.exit(status if isinstance(status, int) else 0)

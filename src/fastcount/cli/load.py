@@ -163,7 +163,7 @@ def _account(sent: int, outcome: "Outcome") -> int:
     """Say what became of it; returns the exit status."""
     if outcome.received is None or outcome.lost is None:
         print(f"{sent:,} sent, not verified: {outcome.note}", flush=True)
-        return 0
+        return 1 if outcome.unknown else 0
     line = f"{sent:,} sent, {outcome.received:,} received, {outcome.lost:,} lost"
     if outcome.refused:
         line += f", {outcome.refused:,} refused by a limit"

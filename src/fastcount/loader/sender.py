@@ -27,13 +27,15 @@ ROUNDS = 8  # of sending again, until frames are given up
 
 class Outcome(NamedTuple):
     """How it ended. received and lost: records by the server's books, None if they could not be read; refused: records
-    that arrived and that a limit kept out, None if unknown; resent: frames that were sent again; note: what to add."""
+    that arrived and that a limit kept out (over UDP: of all senders meanwhile); resent: frames that were sent again;
+    note: why there are no books; unknown: they were read, and we are not in them."""
 
     received: int | None
     lost: int | None
-    refused: int | None = None
+    refused: int = 0
     resent: int = 0
     note: str = ""
+    unknown: bool = False
 
 
 class Sender(Protocol):
@@ -68,6 +70,8 @@ class UdpSender:
         self._known = 0  # frames the ledger had, when last asked
         self._given_up = 0
         self._resent = 0
+        self._unknown = False
+        self._refused_before = self._refused()
         self._window = self._ask_window()
         self._next = time.monotonic()
         try:
@@ -90,10 +94,11 @@ class UdpSender:
         if self._rest is not None:
             self._confirm()
         row = self._row()
+        refused = self._refused() - self._refused_before if row is not None else 0
         self.close()
         if row is None:
-            return Outcome(None, None, resent=self._resent, note=self._note)
-        return Outcome(row["records"], sent - row["records"], resent=self._resent, note=self._note)
+            return Outcome(None, None, 0, self._resent, self._note, self._unknown)
+        return Outcome(row["records"], sent - row["records"], max(0, refused), self._resent)
 
     def close(self) -> None:
         self._socket.close()
@@ -121,13 +126,20 @@ class UdpSender:
 
     def _ask_window(self) -> int:
         """Half of what the server's smallest socket buffer holds; the rest is for others."""
-        assert self._rest is not None
-        try:
-            sizes = [int(row["rcvbuf"]) for row in self._rest.get("/v1/stats").get("udp", ()) if "rcvbuf" in row]
-        except RestError as error:
-            self._go_blind(str(error))
-            return MIN_WINDOW
+        sizes = [int(row["rcvbuf"]) for row in self._stats().get("udp", ()) if "rcvbuf" in row]
         return max(MIN_WINDOW, min(MAX_WINDOW, min(sizes, default=0) // SKB // 2))
+
+    def _refused(self) -> int:
+        """Records that limits of the server kept out so far."""
+        return sum(self._stats().get("store", {}).get("refused", {}).values())
+
+    def _stats(self) -> Json:
+        if self._rest is not None:
+            try:
+                return self._rest.get("/v1/stats")
+            except RestError as error:
+                self._go_blind(str(error))
+        return {}
 
     def _confirm(self) -> None:
         """Wait until the ledger has every frame; send again what it has not got."""
@@ -144,6 +156,7 @@ class UdpSender:
             if row is None or row["frames"] < self._known:
                 # not in the table of sources, which is full, or another server's: sending again may count twice
                 if silence > DOUBT:
+                    self._unknown = True
                     self._go_blind(f"the ledger at http://{self._rest.door} does not know this sender")
                     break
             elif silence > PATIENCE:
