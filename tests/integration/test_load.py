@@ -251,9 +251,9 @@ def test_refusals_by_a_limit_are_told(tmp_path: Path) -> None:
     log = synthetic(tmp_path / "access.log", 1000)
     names = len(awk(log))
     assert names > 50
-    for http in (True, False):
+    for by_http in (True, False):
         with serving(tmp_path, "--max-counters", "50") as server:
-            out = load(server, log, http=http, status=1)
+            out = load(server, log, http=by_http, status=1)
             refused = 1000 - sum(everything(server, "hits").values())
             assert out == f"1,000 sent, 1,000 received, 0 lost, {refused:,} refused by a limit\n"
 
