@@ -99,6 +99,30 @@ def test_what_the_sockets_hold_is_counted_before_the_end(workers: str, tmp_path:
         assert (counted, dropped) == (sent, 0)
 
 
+@pytest.mark.parametrize("workers", ["0", "1"])
+def test_what_the_kernel_drops_is_counted_to_the_datagram(workers: str, tmp_path: Path) -> None:
+    with (
+        serving(tmp_path, "--udp-workers", workers, "--udp-rcvbuf", "4096") as server,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock,
+    ):
+        sock.connect(server.udp)
+        server.signal(signal.SIGSTOP)
+        sent = 0
+        for frame in frames(300):
+            sock.send(frame)
+            sent += 1
+        server.signal(signal.SIGCONT)
+        deadline = time.monotonic() + 30
+        while not server.get("/v1/stats")["udp"][0]["kernel_drops"]:  # the next datagram brings the count along
+            assert time.monotonic() < deadline
+            sock.send(b"")
+            sent += 1
+        assert server.stop() == 0
+        _, counted, dropped = drained(server.log)
+        assert dropped > 0
+        assert counted + dropped == sent
+
+
 @pytest.mark.parametrize("workers", WORKERS)
 def test_sigterm_under_load_drains_and_exits_0(workers: str, tmp_path: Path) -> None:
     enough, over = threading.Event(), threading.Event()

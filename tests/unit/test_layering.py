@@ -33,7 +33,7 @@ ROOMS: tuple[tuple[str, ...], ...] = (
     ("api",),
     ("packer", "sender", "pump", "recorder", "client", "aclient"),
     ("__init__",),
-    ("loader",),
+    ("rest", "loader"),
     ("server",),
     ("cli",),
     ("__main__",),

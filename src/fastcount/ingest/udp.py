@@ -9,6 +9,7 @@ queues nothing new for it but keeps what is there, so draining ends even while a
 
 import asyncio
 import contextlib
+import errno
 import logging
 import signal
 import socket
@@ -28,6 +29,7 @@ SO_RXQ_OVFL = 40
 UDP_GRO = 104  # linux/udp.h
 PER_CALLBACK = 64  # datagrams the loop reads before it turns to other things
 MAX_DATAGRAM = 65_535
+_BROKEN = frozenset((errno.EBADF, errno.ENOTSOCK, errno.EINVAL))  # reading this socket will not work again
 _DROPS = struct.Struct("=I")
 _DROPS_SPACE = socket.CMSG_SPACE(_DROPS.size)
 
@@ -105,7 +107,7 @@ class LoopReceiver:
         return self._stats | {"kernel_drops": self._kernel_drops}
 
     def read_some(self) -> int:
-        """Apply what is there, up to the bound; returns how many datagrams that was. Raises OSError."""
+        """Apply what is there, up to the bound; returns how many datagrams. Raises OSError if the socket is broken."""
         sock, stats = self._sock, self._stats
         size = count = 0
         try:
@@ -113,6 +115,11 @@ class LoopReceiver:
                 try:
                     n, ancillary, flags, sender = sock.recvmsg_into((self._buffer,), _DROPS_SPACE)
                 except BlockingIOError:
+                    break
+                except OSError as error:
+                    if error.errno in _BROKEN:
+                        raise
+                    stats["errors"] += 1  # of one packet, and passing
                     break
                 count += 1
                 size += n
