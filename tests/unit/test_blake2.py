@@ -22,7 +22,7 @@ def test_any_message(key: bytes, message: bytes) -> None:
     assert blake2.tag_at_once(key, message) == oracle(key, message)
 
 
-@pytest.mark.parametrize("key", [b"k", b"0123456789abcdef", bytes(range(63)), bytes(64)])
+@pytest.mark.parametrize("key", [b"k", b"0123456789abcdef", bytes(range(63)), bytes(64)], ids=len)
 def test_every_length_over_several_blocks(key: bytes) -> None:
     message = bytes(i * 7 & 255 for i in range(530))
     for length in range(531):
@@ -34,7 +34,7 @@ def test_the_longest_frame() -> None:
     assert blake2.tag(b"secret", message) == oracle(b"secret", message)
 
 
-@pytest.mark.parametrize("key", [b"", bytes(65)])
+@pytest.mark.parametrize("key", [b"", bytes(65)], ids=len)
 def test_a_key_of_another_length_is_refused(key: bytes) -> None:
     with pytest.raises(ValueError, match="1..64 bytes"):
         blake2.tag(key, b"m")
