@@ -161,9 +161,7 @@ def test_merge_is_commutative_associative_idempotent(parts: list[tuple[int, list
 
 
 @given(sizes, st.lists(members, max_size=80), st.integers(1, 8), st.randoms(use_true_random=False))
-def test_neither_order_nor_repeats_nor_places_matter(
-    k: int, of: list[bytes], nodes: int, rng: random.Random
-) -> None:
+def test_neither_order_nor_repeats_nor_places_matter(k: int, of: list[bytes], nodes: int, rng: random.Random) -> None:
     straight = build(k, of, False)
     shuffled = of * 3
     rng.shuffle(shuffled)
@@ -187,8 +185,7 @@ def test_a_corrupted_byte_is_refused(sample: tuple[int, list[bytes], bool], data
     broken = whole[:at] + bytes([whole[at] ^ flip]) + whole[at + 1 :]
     try:
         loaded = BottomK.from_bytes(broken, SECRET)
-    except ValueError as error:
-        assert "not a sample" in str(error)
+    except ValueError:
         return
     assert 1 <= at <= 3
     assert loaded.to_bytes() == broken

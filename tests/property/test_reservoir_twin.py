@@ -135,9 +135,9 @@ def test_refusals() -> None:
             Reservoir(k)
     reservoir = Reservoir(3, 1)
     for id, member in ((b"", b""), (b"i" * 1024, b""), (b"i", b"m" * 256)):
-        with pytest.raises(ValueError, match="1..1,023 bytes"):
+        with pytest.raises(ValueError, match=r"1\.\.1,023 bytes"):
             reservoir.offer(id, member)
-        with pytest.raises(ValueError, match="1..1,023 bytes"):
+        with pytest.raises(ValueError, match=r"1\.\.1,023 bytes"):
             reservoir.offer_run(id, member, 0, 5)
     with pytest.raises(ValueError, match="itself"):
         reservoir.merge(reservoir)

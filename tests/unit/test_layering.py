@@ -18,10 +18,12 @@ PACKAGE = "fastcount"
 # First room first. A name covers the module and everything below it. Within a room any order goes, but no cycle.
 ROOMS: tuple[tuple[str, ...], ...] = (
     ("errors", "answers", "version", "names", "wire", "address", "config", "datadir"),
-    ("native.atomic", "native.hash", "native.text", "native.varint"),
+    ("native.atomic", "native.hash", "native.text", "native.varint", "native.heap", "native.siphash", "native.rng"),
+    ("native.blake2",),
     ("native.types", "native.refusals"),
     ("native.frame",),
     ("native.table", "native.hll", "native.bottomk", "native.reservoir"),
+    ("native.samples",),
     ("native.shard", "native.ledger"),
     ("native.intake",),
     ("native.udp",),

@@ -132,7 +132,8 @@ cdef int reservoir_keep(reservoir_t *r, const uint8_t *id, size_t id_length, con
     slot.member_length = <uint8_t>member_length
     at = reservoir_bytes(r) + slot.offset
     memcpy(at, id, id_length)
-    memcpy(at + id_length, member, member_length)
+    if member_length > 0:       # its pointer may be NULL without one
+        memcpy(at + id_length, member, member_length)
     r.live += <uint32_t>length
     r.n += filling
     r.next += 1

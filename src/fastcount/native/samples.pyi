@@ -1,6 +1,6 @@
 """Python doors to the samples and their hash, for tests, benches and whoever wants to look."""
 
-from typing import final
+from typing import Self, final
 
 from typing_extensions import Buffer
 
@@ -23,7 +23,7 @@ class BottomK:
     """
 
     secret: bytes
-    def __init__(self, secret: bytes, k: int = 100) -> None: ...
+    def __new__(cls, secret: bytes, k: int = 100) -> Self: ...
     def __len__(self) -> int: ...
     @property
     def k(self) -> int: ...
@@ -68,7 +68,7 @@ class BottomK:
 class Reservoir:
     """A uniform sample of up to k events (1..65,536). `seed` None: from the system. Not thread-safe."""
 
-    def __init__(self, k: int = 1000, seed: int | None = None) -> None: ...
+    def __new__(cls, k: int = 1000, seed: int | None = None) -> Self: ...
     @staticmethod
     def fit(max_bytes: int) -> int:
         """The largest k that never holds more than `max_bytes` of heap; 0: none."""
