@@ -73,9 +73,23 @@ cdef inline void blake2b_compress(uint64_t *h, const uint8_t *block, uint64_t co
     memcpy(m, block, 128)
     for i in range(16):
         m[i] = le64toh(m[i])
-    for i in range(8):
-        v[i] = h[i]
-        v[i + 8] = fc_blake2b_iv[i]
+    # written out, since a loop here would keep v in memory through the rounds
+    v[0] = h[0]
+    v[1] = h[1]
+    v[2] = h[2]
+    v[3] = h[3]
+    v[4] = h[4]
+    v[5] = h[5]
+    v[6] = h[6]
+    v[7] = h[7]
+    v[8] = fc_blake2b_iv[0]
+    v[9] = fc_blake2b_iv[1]
+    v[10] = fc_blake2b_iv[2]
+    v[11] = fc_blake2b_iv[3]
+    v[12] = fc_blake2b_iv[4]
+    v[13] = fc_blake2b_iv[5]
+    v[14] = fc_blake2b_iv[6]
+    v[15] = fc_blake2b_iv[7]
     v[12] ^= count      # its upper half stays zero: no message here has 2^64 bytes
     if final:
         v[14] = ~v[14]
@@ -89,8 +103,14 @@ cdef inline void blake2b_compress(uint64_t *h, const uint8_t *block, uint64_t co
         blake2b_mix(v, 1, 6, 11, 12, m[s[10]], m[s[11]])
         blake2b_mix(v, 2, 7, 8, 13, m[s[12]], m[s[13]])
         blake2b_mix(v, 3, 4, 9, 14, m[s[14]], m[s[15]])
-    for i in range(8):
-        h[i] ^= v[i] ^ v[i + 8]
+    h[0] ^= v[0] ^ v[8]
+    h[1] ^= v[1] ^ v[9]
+    h[2] ^= v[2] ^ v[10]
+    h[3] ^= v[3] ^ v[11]
+    h[4] ^= v[4] ^ v[12]
+    h[5] ^= v[5] ^ v[13]
+    h[6] ^= v[6] ^ v[14]
+    h[7] ^= v[7] ^ v[15]
 
 
 cdef inline int blake2b_start(blake2b_key_t *k, const uint8_t *key, size_t length) noexcept nogil:
