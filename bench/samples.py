@@ -80,6 +80,22 @@ def native(*, quick: bool) -> list[Figure]:
 
         ns, apart = cost(run, events, quick=True)
         figures.append(Figure("samples", f"event: {words}", ns, "ns", less=True, detail={"spread": apart, "k": 1000}))
+
+    keeping = 1_000_000  # in intervals of as many as fit
+
+    def keep() -> None:
+        reservoir = Reservoir(1000, 1)
+        for start in range(0, keeping, 1000):
+            reservoir.offer_run(b"/index.html", b"user_1234567", start, start + 1000)
+            reservoir.take()
+
+    ns, apart = cost(keep, keeping, quick=quick)
+    figures.append(Figure("samples", "event: kept", ns, "ns", less=True, detail={"spread": apart}))
+    reservoir = Reservoir(1000, 1)
+    reservoir.offer_run(b"/index.html", b"user_1234567", 0, 1_000_000)
+    figures.append(
+        Figure("samples", "bytes a reservoir, 1,000 events of 23 bytes", reservoir.nbytes, "bytes", less=True)
+    )
     return figures
 
 
@@ -172,7 +188,7 @@ def redis(at: Cores, ours: dict[str, float], *, quick: bool) -> list[Figure]:
         against = ours["offer: not kept"]
         detail = {"runs": runs, "spread": spread(runs)}
         figures.append(Figure("samples", name, median(runs), "ns", "ours, not kept", against, less=True, detail=detail))
-        for seen in (10, K, 1_000_000):
+        for seen in (1, 10, K, 1_000_000):
             weight = weigh(seen)
             key = b"sample:bench:of-%d" % seen
             for pipeline in offers(key, names(min(seen, 20_000))):
@@ -198,8 +214,8 @@ def figures(at: Cores, *, quick: bool) -> list[Figure]:
 
 def main() -> int:
     for row in figures(cores(), quick="--quick" in sys.argv[1:]):
-        beside = f"{row.value / row.against_value:8.2f} x {row.against}" if row.against_value else ""
-        print(f"{row.name:75} {row.value:10.1f} {row.unit:6}{beside}")
+        beside = f"{row.ratio:8.3f} x {row.against} ({row.against_value:.1f})" if row.ratio else ""
+        print(f"{row.name:78} {row.value:10.1f} {row.unit:6}{beside}")
     return 0
 
 
