@@ -178,6 +178,8 @@ cdef class Store:
             raise ValueError(f"address must be at most {MAX_ADDRESS} bytes")
         sender.length = <uint8_t>PyBytes_GET_SIZE(address)
         memcpy(sender.bytes, at(address), sender.length)
+        if type(frame) is not bytes:
+            frame = bytes(frame)  # nobody may change it once it is checked
         PyObject_GetBuffer(frame, &view, PyBUF_SIMPLE)
         with nogil:
             pthread_mutex_lock(&self.apply_lock)
