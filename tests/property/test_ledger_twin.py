@@ -164,6 +164,28 @@ TestLedger.settings = settings(
 )
 
 
+@pytest.mark.parametrize(
+    ("gap", "sent", "status"),
+    [
+        (AHEAD, 0, "applied"),
+        (AHEAD, AHEAD * RECORDS_A_FRAME, "applied"),
+        (AHEAD, AHEAD * RECORDS_A_FRAME + 1, "inconsistent"),
+        (1 << 63, 1 << 53, "applied"),
+    ],
+)
+@pytest.mark.parametrize("after", [1, WINDOW])
+def test_a_jump_is_bounded_also_when_it_is_confirmed(gap: int, sent: int, status: str, after: int) -> None:
+    native, twin = Store(), TwinStore()
+    for seq, claim, expected in (
+        (0, 0, "applied"),
+        (1 + AHEAD + gap, 0, "ahead"),
+        (1 + AHEAD + gap + after, sent + (AHEAD + after) * RECORDS_A_FRAME * (sent > 0 and gap == AHEAD), status),
+    ):
+        frame = frames.header(1, seq, claim)
+        assert native.apply(frame).status == twin.apply(frame).status == expected
+    assert rows(native) == rows(twin)
+
+
 # The machine finds bugs: each of these has one.
 
 
