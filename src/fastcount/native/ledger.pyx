@@ -173,14 +173,13 @@ cdef int judge(source_t *s, uint64_t seq, uint64_t sent, uint32_t records) noexc
         return ADMITTED if sent == s.end_max else INCONSISTENT
     if sent < s.end_max:
         return INCONSISTENT
-    # from here on the product can't overflow: a jump is bounded, or was seen twice
     if seq - s.next_seq > MAX_JUMP and not (s.jump and s.jump_seq < seq <= s.jump_seq + WINDOW
                                             and sent >= s.jump_end):
         s.jump = True
         s.jump_seq = seq
         s.jump_end = end
         return AHEAD_OF_TIME
-    if seq - s.next_seq <= MAX_JUMP and sent - s.end_max > (seq - s.next_seq) * MAX_RECORDS:
+    if (sent - s.end_max + MAX_RECORDS - 1) // MAX_RECORDS > seq - s.next_seq:  # a product could overflow
         return INCONSISTENT
     return ADMITTED
 
