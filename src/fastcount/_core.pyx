@@ -277,24 +277,25 @@ cdef class Store:
         finally:
             bottomk_free(&copy)
 
-    def top(self, bytes type not None, uint64_t k, str by="value"):
-        cdef uint64_t seed, n = 0, i
+    def top(self, bytes type not None, k, str by="value"):
+        cdef uint64_t seed, n = 0, i, room
         cdef uint32_t number
         cdef ranked_t *heap
         cdef int order = BY_UNIQUE if by == "unique" else BY_VALUE
         check_type(type)
         if by not in ("value", "unique"):
             raise ValueError(f"by must be value or unique, not {by!r}")
-        if k < 1 or k > MAX_TOP:
+        if not 1 <= k <= MAX_TOP:
             raise ValueError(f"k must be 1 to {MAX_TOP:,}, not {k}")
+        room = k
         number = types_find(&self.store.types, &self.store.key, at(type), <uint32_t>PyBytes_GET_SIZE(type), &seed)
         if number == TYPE_UNKNOWN:
             return []
-        heap = <ranked_t *>malloc(k * sizeof(ranked_t))
+        heap = <ranked_t *>malloc(room * sizeof(ranked_t))
         if heap == NULL:
             raise MemoryError(f"no memory for the top {k:,}")
         with nogil:
-            n = store_top(&self.store, number, order, heap, k)
+            n = store_top(&self.store, number, order, heap, room)
         try:
             rows = [(PyBytes_FromStringAndSize(<const char *>heap[i].id, heap[i].length), heap[i].value)
                     for i in range(n)]
@@ -321,11 +322,11 @@ cdef class Store:
             for i in range(fc_load(&self.store.types.count))
         ])
 
-    def sources(self, uint32_t limit=1000):
+    def sources(self, limit=1000):
         cdef source_t *copy
         cdef uint32_t i = 0, n = 0, room = self.ledger.maximum
         cdef uint64_t now = monotonic_ns()
-        if limit < 1 or limit > 1_000_000:
+        if not 1 <= limit <= 1_000_000:
             raise ValueError(f"limit must be 1 to 1,000,000, not {limit}")
         room = min(room, <uint32_t>self.ledger.used + 1024)
         copy = <source_t *>malloc(room * sizeof(source_t))

@@ -34,7 +34,7 @@ def check(data: bytes) -> None:
         store.apply(data)
     assert (caught.value.code, caught.value.offset) == expected
     after = store.stats()
-    for part in ("counters", "types", "records", "members_ignored", "saturated", "memory_bytes", "frames", "verdicts"):
+    for part in ("counters", "types", "records", "sketches", "saturated", "memory_bytes", "frames", "verdicts"):
         assert after[part] == before[part], "nothing is half applied"
     malformed = {**before["malformed"], expected[0]: before["malformed"][expected[0]] + 1}
     assert after["malformed"] == malformed

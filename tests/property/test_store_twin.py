@@ -1,7 +1,8 @@
 """The store and its slow twin, side by side: the same calls, the same answers."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -16,19 +17,21 @@ from fastcount.errors import FrameError
 from twin import frames
 from twin import strategies as draw
 from twin.compare import figures, outcome, rows
+from twin.hll import murmur64a, place
 from twin.store import Total, TwinBatch, TwinStore
 
 ADDRESSES = [b"", b"4\x7f\0\0\x01\x1f\xc0", b"h4\x0a\0\0\x01", b"6" + b"\0" * 15 + b"\x01\x1f\xc0"]
 BAD_TYPES = [b"", b"a b", b"a/b", "ä".encode(), b"t" * 65, b"a\0", b"a\n"]
 BAD_IDS = [b"", b"a\n", b"\xff", b"\xc2\x80", b"\xed\xa0\x80", b"x" * 1024, b"\x7f", b"\0", b"12345678\xc3"]
 BAD_MEMBERS = [b"", b"m" * 256, b"\xfe", b"\x1b"]
+SAMPLE = 3  # small enough to overflow
 ALL = 10_000  # more names than a run makes of one type
 
 
 class StoreMachine(RuleBasedStateMachine):
     """Rules call both and compare; invariants hold after each."""
 
-    make: Callable[..., Any] = Store
+    make: Callable[..., Any] = staticmethod(partial(Store, sample_size=SAMPLE))
 
     @initialize(
         shards=st.sampled_from([1, 2, 16, 256]),
@@ -37,6 +40,9 @@ class StoreMachine(RuleBasedStateMachine):
     )
     def start(self, **limits: int) -> None:
         self.native = type(self).make(**limits)
+        self.registers: dict[tuple[bytes, bytes], dict[int, int]] = defaultdict(dict)
+        self.members: dict[tuple[bytes, bytes], set[tuple[int, bytes]]] = defaultdict(set)
+        self.seen: Counter[bytes] = Counter()
         self.twin = TwinStore(**limits)
         self.batches: Counter[tuple[bytes, bytes]] = Counter()
         self.types = {b"nothing"}  # that were in any frame
@@ -133,10 +139,50 @@ class StoreMachine(RuleBasedStateMachine):
         listed = list(ours)
         deltas = {(type.encode(), id.encode()): delta for type, id, delta in listed}
         assert len(ours) == len(listed) == len(deltas), "a name is in a batch once"
-        assert deltas == its.deltas
+        changed = self.collect_sketches(ours)
+        assert {name for name, delta in deltas.items() if delta == 0} <= changed
+        assert {name: delta for name, delta in deltas.items() if delta} == its.deltas
         assert ours.generation == its.generation
         assert {type for type, _, _ in listed} <= set(ours.types)
         self.batches.update(deltas)
+
+    def collect_sketches(self, batch: Any) -> set[tuple[bytes, bytes]]:
+        """Merge a batch's sketches into what came before; since a swap is a cut, it is all that the twin knows."""
+        changed = set()
+        for type, id, registers, members in getattr(batch, "sketches", list)():
+            name = type.encode(), id.encode()
+            changed.add(name)
+            assert registers or members
+            for register, rank in registers.items():
+                self.registers[name][register] = max(self.registers[name].get(register, 0), rank)
+            self.members[name].update(members)
+        for type, seen, events in getattr(batch, "events", list)():
+            assert len(events) == min(seen, 1000)
+            assert {(type.encode(), id.encode()) for id, _, _ in events} <= self.twin.sketched
+            self.seen[type.encode()] += seen
+        if isinstance(self.native, Store):
+            assert dict(self.seen) == {type: n for type, n in self.twin.events.items() if n}
+            for name in self.twin.sketched:
+                expected: dict[int, int] = {}
+                for member in self.twin.uniques.get(name, ()):
+                    register, rank = place(murmur64a(member))
+                    expected[register] = max(expected.get(register, 0), rank)
+                assert self.registers[name] == expected
+                kept = [member for _, member in sorted(self.members[name])[:SAMPLE]]
+                assert kept == self.native.sample(*name).members
+        return changed
+
+    @invariant()
+    def sketches_say_what_the_sets_say(self) -> None:
+        if not isinstance(self.native, Store):
+            return
+        for name in self.twin.sketched:
+            offered = self.twin.samples.get(name, set())
+            assert self.native.unique(*name) == (len(self.twin.uniques.get(name, ())), 0.0)
+            sample = self.native.sample(*name)
+            assert set(sample.members) <= offered
+            assert len(sample.members) == min(len(offered), SAMPLE)
+            assert sample.complete == (len(offered) <= SAMPLE)
 
     @invariant()
     def batches_and_pending_make_up_the_value(self) -> None:

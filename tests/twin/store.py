@@ -89,7 +89,10 @@ class TwinStore:
         self.frame_bytes = 0  # of frames applied
         self.records = 0
         self.saturated = 0
-        self.members_ignored = 0
+        self.uniques: dict[tuple[bytes, bytes], set[bytes]] = {}
+        self.samples: dict[tuple[bytes, bytes], set[bytes]] = {}  # all that was offered
+        self.sketched: set[tuple[bytes, bytes]] = set()
+        self.events: dict[bytes, int] = {}  # HITs per type
 
     # What changes totals
 
@@ -127,18 +130,28 @@ class TwinStore:
 
     def _apply(self, record: wire.Record) -> bool:
         known = self._intern(record.type)
-        if record.op in (wire.SEEN, wire.SAMPLE):
-            self.members_ignored += 1
-            return True
-        return self._add(record.type, record.id, record.delta, known) is None
+        counts = record.op not in (wire.SEEN, wire.SAMPLE)
+        limit = self._add(record.type, record.id, record.delta if counts else None, known)
+        if limit is None and record.member is not None:
+            self._offer(record.type, record.id, record.member, record.op)
+        return limit is None
+
+    def _offer(self, type: bytes, id: bytes, member: bytes, op: int) -> None:
+        """What a member changes beside the total."""
+        if op != wire.SAMPLE:
+            self.uniques.setdefault((type, id), set()).add(member)
+        if op != wire.SEEN:
+            self.samples.setdefault((type, id), set()).add(member)
+        self.sketched.add((type, id))
+        self.events[type] = self.events.get(type, 0) + (op == wire.HIT)
 
     def _intern(self, type: bytes) -> bool:
         if type not in self.types and len(self.types) < self.max_types:
             self.types.append(type)
         return type in self.types
 
-    def _add(self, type: bytes, id: bytes, delta: int, known: bool) -> str | None:
-        """Add to a name, made if need be. Returns the limit that forbids it, or None."""
+    def _add(self, type: bytes, id: bytes, delta: int | None, known: bool) -> str | None:
+        """Add to a name, made if need be (delta None: only made). Returns the limit that forbids it, or None."""
         if not known:
             self.refused_types += 1
             return "max_types"
@@ -147,6 +160,8 @@ class TwinStore:
                 self.refused[type] = self.refused.get(type, 0) + 1
                 return "max_counters"
             self.totals[type, id] = Total()
+        if delta is None:
+            return None
         delta += self.totals[type, id].delta
         self.saturated += delta != sat(delta)
         self._set_delta(type, id, delta)
@@ -167,6 +182,8 @@ class TwinStore:
         limit = self._add(type, id, delta, self._intern(type))
         if limit:
             raise LimitReached(limit)
+        if member is not None:
+            self._offer(type, id, member, wire.HIT)
         return self.totals[type, id].value
 
     def reset(self, type: bytes, id: bytes) -> int:
@@ -222,7 +239,7 @@ class TwinStore:
                 for type in self.types
             },
             "records": self.records,
-            "members_ignored": self.members_ignored,
+            "sketches": len(self.sketched),
             "saturated": self.saturated,
             "swaps": self.generation,
             "refused": {
