@@ -1,7 +1,7 @@
 # HyperLogLog: how many distinct members, in Redis's hash and registers.
 #
-# P. Flajolet, É. Fusy, O. Gandouet, F. Meunier, "HyperLogLog" (2007). Of a member's 64-bit hash the low 14 bits choose a
-# register; the position of the lowest set bit of the other 50 is its rank, 1–51; a register keeps the largest rank.
+# P. Flajolet, É. Fusy, O. Gandouet, F. Meunier, "HyperLogLog" (2007). Of a member's 64-bit hash the low 14 bits choose
+# a register; the position of the lowest set bit of the other 50 is its rank, 1–51; a register keeps the largest rank.
 #
 #     EXACT    the members themselves, as items of 31 bits of their hash: counting them is exact but for pairs that
 #              share all 31 (a chance of 1 in 4,300 that there is one among 1,000 members, 1 in 1,300 among 1,792)
@@ -17,7 +17,7 @@
 # EXACT and SPARSE are open-addressing tables in the order of registers: an item's place is register · slots / 16,384,
 # or the next free one; behind the slots a bit each and generation.
 #
-# Generations. `hll_add(…, gen)` marks what it changes for generation gen (0 or 1), hll_drain(gen) takes the marks. While
+# Generations. hll_add(…, gen) marks what it changes for generation gen (0 or 1), hll_drain(gen) takes the marks. While
 # one is drained, adds go to the other. An add under one generation that finds its work already done, but only marked
 # for the other one, marks it for its own too: whoever waits for a generation finds in it whatever he added.
 #
@@ -131,7 +131,7 @@ cdef inline int hll_raise(hll_t *h, uint32_t register, uint32_t rank, int gen) n
 cdef inline int hll_add(hll_t *h, uint64_t hash, int gen) noexcept nogil:
     """Add the member of this murmur64a under generation 0 or 1.
 
-    1: there is something for hll_drain(gen). 0: nothing changed. -1: no memory, and nothing changed."""
+    1: there is more for hll_drain(gen). 0: there is not. -1: no memory, and nothing changed."""
     cdef uint32_t item, i
     cdef const uint32_t *items
     if h.form == HLL_DENSE:

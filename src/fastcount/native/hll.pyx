@@ -1,7 +1,7 @@
 """The cold parts of hll.pxd: growing, draining, merging, counting."""
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc, free, malloc
+from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
 from fastcount.native.hll_estimate cimport HLL_VALUES, hll_estimate
@@ -96,11 +96,14 @@ cdef inline uint32_t plain(uint32_t item) noexcept nogil:
     return hll_plain_item(hll_item_register(item), hll_item_rank(item))
 
 
-cdef void mark(hll_t *h, uint32_t i, int gen) noexcept nogil:
+cdef bint mark(hll_t *h, uint32_t i, int gen) noexcept nogil:
+    """Whether it was not marked yet."""
     cdef uint8_t *marks = marks_of(h, gen) + (i >> 3)
-    if not marks[0] & (1 << (i & 7)):
-        marks[0] |= 1 << (i & 7)
-        h.changed[gen] += 1
+    if marks[0] & (1 << (i & 7)):
+        return False
+    marks[0] |= 1 << (i & 7)
+    h.changed[gen] += 1
+    return True
 
 
 cdef uint32_t place_for(hll_t *h, uint32_t item) noexcept nogil:
@@ -182,17 +185,15 @@ cdef int hll_touch(hll_t *h, uint32_t place, int gen) noexcept nogil:
     one as well."""
     cdef uint64_t bit = <uint64_t>1 << (place & 63)
     if h.form != HLL_DENSE:
-        if not marks_of(h, 1 - gen)[place >> 3] & (1 << (place & 7)):
-            return 0
-        mark(h, place, gen)
-        return 1
+        return marks_of(h, 1 - gen)[place >> 3] & (1 << (place & 7)) and mark(h, place, gen)
     if h.marks[1 - gen] == NULL or not h.marks[1 - gen][place >> 6] & bit:
         return 0
     if hll_make_marks(h, gen) < 0:
         return -1
-    if not h.marks[gen][place >> 6] & bit:
-        h.marks[gen][place >> 6] |= bit
-        h.changed[gen] += 1
+    if h.marks[gen][place >> 6] & bit:
+        return 0
+    h.marks[gen][place >> 6] |= bit
+    h.changed[gen] += 1
     return 1
 
 

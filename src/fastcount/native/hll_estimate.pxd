@@ -3,7 +3,7 @@
 # The improved raw estimator of Otmar Ertl, "New cardinality estimation algorithms for HyperLogLog sketches" (2017,
 # arXiv:1702.01284), algorithm 6 with sigma and tau of sections 2.4 and 2.5: no bias correction tables, no threshold
 # between ranges. Redis ≥ 4 uses it, rounding with llroundl; done in the same order of operations in double precision,
-# so that both say the same number. Registers full beyond what 63 bits can count (made-up ones only: Redis overflows to a
+# so that both say the same number. Registers beyond what 63 bits can count (made-up ones only: Redis overflows to a
 # negative number there) are held at 2^63 - 1.
 
 from libc.math cimport INFINITY, sqrt

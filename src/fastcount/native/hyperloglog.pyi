@@ -32,7 +32,7 @@ class HyperLogLog:
         believed but computed anew. Raises SketchError, with an offset, for anything Redis would not have written."""
 
     def add(self, member: Buffer, gen: int = 0) -> bool:
-        """Whether there is something new for `drain(gen)`."""
+        """Whether there is more for `drain(gen)` than before."""
 
     def add_hash(self, hash: int, gen: int = 0) -> bool:
         """`add` of the member with this `murmur64a`."""
@@ -41,7 +41,7 @@ class HyperLogLog:
         """Union; whether anything changed."""
 
     def merge_items(self, items: Iterable[int], gen: int = 0) -> bool:
-        """Union with what another sketch's `drain` gave. Raises ValueError for what is no item, with nothing changed."""
+        """Union with what another sketch's `drain` gave. ValueError for what is no item: nothing changed."""
 
     def merge_registers(self, values: Buffer, gen: int = 0) -> bool:
         """Union with 16,384 bytes, a register (0-51) each. Raises ValueError, with nothing changed."""
