@@ -146,13 +146,17 @@ cdef inline int hll_add(hll_t *h, uint64_t hash, int gen) noexcept nogil:
             i += 1
             if i == h.slots:
                 i = 0
+        return hll_insert(h, i, item, gen)
     return hll_put(h, item, gen)
 
 
 cdef inline void hll_prefetch(const hll_t *h, uint64_t hash) noexcept nogil:
-    """Ask for the cache line that hll_add will look at."""
+    """Ask for the cache line that hll_add will look at (of a table, for what follows as well)."""
     cdef uint32_t register = <uint32_t>hash & (HLL_REGISTERS - 1)
-    fc_prefetch(h.data + (register * 6 >> 3 if h.form == HLL_DENSE else hll_place(h, register) << 2))
+    cdef const uint8_t *p = h.data + (register * 6 >> 3 if h.form == HLL_DENSE else hll_place(h, register) << 2)
+    fc_prefetch(p)
+    if h.form != HLL_DENSE:
+        fc_prefetch(p + 32)
 
 
 cdef inline uint64_t hll_memory(const hll_t *h) noexcept nogil:
@@ -192,5 +196,6 @@ cdef void hll_registers(const hll_t *h, uint8_t *values) noexcept nogil
 cdef void hll_fold(const hll_t *h, uint8_t *values) noexcept nogil
 
 # cold halves of the inline functions above
+cdef int hll_insert(hll_t *h, uint32_t i, uint32_t item, int gen) noexcept nogil
 cdef int hll_touch(hll_t *h, uint32_t place, int gen) noexcept nogil
 cdef int hll_make_marks(hll_t *h, int gen) noexcept nogil

@@ -1,6 +1,6 @@
 """A HyperLogLog as a Python object: a thin skin over hll.pxd."""
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memset
 
@@ -32,11 +32,26 @@ cdef dict FAULTS = {
 }
 
 
-def murmur64a(const uint8_t[::1] data not None) -> int:
-    """MurmurHash64A with Redis's seed, of less than 4 GiB: what `HyperLogLog.add_hash` takes."""
-    if <uint64_t>data.shape[0] >> 32:
+cdef uint64_t hash_of(object data) except? 0:
+    cdef const uint8_t[::1] view
+    cdef const uint8_t *p = NULL
+    cdef uint64_t n
+    if PyBytes_CheckExact(data):
+        p = <const uint8_t *>PyBytes_AS_STRING(data)
+        n = PyBytes_GET_SIZE(data)
+    else:
+        view = data
+        n = view.shape[0]
+        if n:
+            p = &view[0]
+    if n >> 32:
         raise ValueError("data must be shorter than 4 GiB")
-    return c_murmur64a(&data[0] if data.shape[0] else NULL, <uint32_t>data.shape[0])
+    return c_murmur64a(p, <uint32_t>n)
+
+
+def murmur64a(data not None) -> int:
+    """MurmurHash64A with Redis's seed, of less than 4 GiB: what `HyperLogLog.add_hash` takes."""
+    return hash_of(data)
 
 
 def preimage(uint32_t register, uint32_t rank) -> bytes:
@@ -103,8 +118,8 @@ cdef class HyperLogLog:
         hll_drain(&self.hll, 0, NULL)
         return self
 
-    def add(self, const uint8_t[::1] member not None, int gen=0) -> bool:
-        return self.add_hash(murmur64a(member), gen)
+    def add(self, member not None, int gen=0) -> bool:
+        return outcome(hll_add(&self.hll, hash_of(member), generation(gen)))
 
     def add_hash(self, uint64_t hash, int gen=0) -> bool:
         return outcome(hll_add(&self.hll, hash, generation(gen)))

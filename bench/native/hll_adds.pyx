@@ -1,0 +1,155 @@
+"""Adds to sketches without Python in between, as the store does them; compiled by bench/hll.py."""
+
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free
+from libc.string cimport memset
+
+from fastcount.native.atomic cimport fc_prefetch
+from fastcount.native.hll cimport (
+    hll_add, hll_count, hll_drain, hll_fold, hll_free, hll_memory, hll_prefetch, hll_rank, hll_t,
+)
+from fastcount.native.hll_estimate cimport HLL_REGISTERS
+from fastcount.native.murmur cimport murmur64a
+
+cdef enum:
+    AHEAD = 16
+
+
+cdef class Sketches:
+    """n sketches. Members come as bytes: a length, then so many, one behind the other."""
+
+    cdef hll_t *sketches
+    cdef uint8_t *flat           # the same with a byte a register, for comparison
+    cdef readonly uint32_t n
+
+    def __cinit__(self, uint32_t n, bint flat=False):
+        self.n = n
+        self.sketches = <hll_t *>calloc(n, sizeof(hll_t))
+        if flat:
+            self.flat = <uint8_t *>calloc(n, HLL_REGISTERS)
+
+    def __dealloc__(self):
+        cdef uint32_t i
+        if self.sketches != NULL:
+            for i in range(self.n):
+                hll_free(&self.sketches[i])
+        free(self.sketches)
+        free(self.flat)
+
+    def fill(self, uint32_t members, uint64_t seed=1):
+        """Random hashes into each, and no marks."""
+        cdef uint32_t i, _j
+        cdef uint64_t x = seed, z
+        for i in range(self.n):
+            for _j in range(members):
+                x += <uint64_t>0x9E3779B97F4A7C15  # splitmix64
+                z = (x ^ (x >> 30)) * <uint64_t>0xBF58476D1CE4E5B9
+                z = (z ^ (z >> 27)) * <uint64_t>0x94D049BB133111EB
+                z ^= z >> 31
+                hll_add(&self.sketches[i], z, 0)
+                if self.flat != NULL:
+                    add_flat(self.flat + <uint64_t>i * HLL_REGISTERS, z)
+            hll_drain(&self.sketches[i], 0, NULL)
+
+    def hot(self, const uint8_t[::1] members, uint32_t repeats):
+        """All into sketch 0; returns how many adds changed it."""
+        cdef hll_t *h = self.sketches
+        cdef const uint8_t *p
+        cdef const uint8_t *end = &members[0] + members.shape[0]
+        cdef uint64_t changed = 0
+        cdef uint32_t _i
+        with nogil:
+            for _i in range(repeats):
+                p = &members[0]
+                while p < end:
+                    changed += hll_add(h, murmur64a(p + 1, p[0]), 0)
+                    p += 1 + p[0]
+        return changed
+
+    def hot_flat(self, const uint8_t[::1] members, uint32_t repeats):
+        cdef const uint8_t *p
+        cdef const uint8_t *end = &members[0] + members.shape[0]
+        cdef uint64_t changed = 0
+        cdef uint32_t _i
+        with nogil:
+            for _i in range(repeats):
+                p = &members[0]
+                while p < end:
+                    changed += add_flat(self.flat, murmur64a(p + 1, p[0]))
+                    p += 1 + p[0]
+        return changed
+
+    def hash_only(self, const uint8_t[::1] members, uint32_t repeats):
+        cdef const uint8_t *p
+        cdef const uint8_t *end = &members[0] + members.shape[0]
+        cdef uint64_t sum = 0
+        cdef uint32_t _i
+        with nogil:
+            for _i in range(repeats):
+                p = &members[0]
+                while p < end:
+                    sum ^= murmur64a(p + 1, p[0])
+                    p += 1 + p[0]
+        return sum
+
+    def spread(self, const uint8_t[::1] members, const uint32_t[::1] routes, bint flat=False):
+        """Member i into sketch routes[i]: hashed and prefetched AHEAD at a time."""
+        cdef uint64_t hashes[AHEAD]
+        cdef const uint8_t *p = &members[0]
+        cdef uint64_t n = routes.shape[0], i = 0, changed = 0
+        cdef int j, part
+        with nogil:
+            while i < n:
+                part = AHEAD if n - i >= AHEAD else <int>(n - i)
+                for j in range(part):
+                    fc_prefetch(&self.sketches[routes[i + j]])
+                for j in range(part):
+                    hashes[j] = murmur64a(p + 1, p[0])
+                    p += 1 + p[0]
+                    if flat:
+                        fc_prefetch(self.flat + <uint64_t>routes[i + j] * HLL_REGISTERS + (hashes[j] & 16383))
+                    else:
+                        hll_prefetch(&self.sketches[routes[i + j]], hashes[j])
+                for j in range(part):
+                    if flat:
+                        changed += add_flat(self.flat + <uint64_t>routes[i + j] * HLL_REGISTERS, hashes[j])
+                    else:
+                        changed += hll_add(&self.sketches[routes[i + j]], hashes[j], 0)
+                i += part
+        return changed
+
+    def count(self, uint32_t i):
+        return hll_count(&self.sketches[i])
+
+    def recount(self, uint32_t i, uint32_t repeats):
+        """Estimate anew each time."""
+        cdef uint32_t _j
+        cdef uint64_t sum = 0
+        for _j in range(repeats):
+            self.sketches[i].estimated = False
+            sum += hll_count(&self.sketches[i])
+        return sum
+
+    def union(self):
+        """All registers into one array of bytes."""
+        cdef uint8_t values[HLL_REGISTERS]
+        cdef uint32_t i
+        memset(values, 0, HLL_REGISTERS)
+        for i in range(self.n):
+            hll_fold(&self.sketches[i], values)
+        return values[0]
+
+    def memory(self):
+        cdef uint32_t i
+        cdef uint64_t sum = 0
+        for i in range(self.n):
+            sum += hll_memory(&self.sketches[i])
+        return sum
+
+
+cdef inline bint add_flat(uint8_t *values, uint64_t hash) noexcept nogil:
+    cdef uint32_t rank = hll_rank(hash)
+    if values[hash & 16383] >= rank:
+        return False
+    values[hash & 16383] = <uint8_t>rank
+    return True
