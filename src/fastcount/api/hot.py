@@ -3,7 +3,7 @@
 `HotProtocol` is uvicorn's `HttpToolsProtocol` (its private class: uvicorn is pinned) with a shortcut at two depths.
 
 1. At message-complete, a request for a hot route is answered at once if nothing stands before it: no unfinished cycle
-   on this connection (pipelining), no write back-pressure, no Expect, no Upgrade, no body that `intake` should bound.
+   on this connection (pipelining), no write back-pressure, no Expect, no body that `intake` should bound.
    Else it becomes an ordinary cycle, and FastAPI gives the same answer from the same `Operations`.
 2. In `data_received`, a GET is answered without httptools if the buffer is exactly a request line of the plainest form
    (`Reader.simple`) and a header block that is byte for byte the one that httptools parsed on this connection before,
@@ -11,7 +11,7 @@
    request line, so it would say the same again.
 
 What uvicorn leaves open is closed here as well: heads are bounded, a request that does not arrive in time is given up,
-errors are JSON, and an error never overtakes the answers to the requests before it.
+an Upgrade is ignored without losing the body, errors are JSON and never overtake the answers before them.
 """
 
 import asyncio
@@ -19,6 +19,7 @@ import logging
 from collections.abc import Iterable
 from typing import Any, Final
 
+import httptools
 from starlette.datastructures import State
 from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, Scope
 from uvicorn.config import Config
@@ -160,12 +161,42 @@ class HotProtocol(HttpToolsProtocol):
     def _parse(self, data: bytes) -> None:
         line_end = -1 if self._in_message or not data.startswith(b"GET ") else data.find(b" HTTP/1.1\r\n")
         begun, answered = self._begun, self._answered
-        super().data_received(data)
+        self._feed(data)
         if self._in_message:
             self._bound(len(data))
         elif line_end > 0 and self._begun == begun + 1 and self._answered == answered + 1:
             block = data[line_end + len(b" HTTP/1.1\r\n") :]
             self._plain = block if len(block) <= MAX_LEARNT else None
+
+    def _feed(self, data: bytes) -> None:
+        while True:
+            try:
+                self.parser.feed_data(data)
+                return
+            except httptools.HttpParserUpgrade as upgrade:
+                if self._stopped or self.transport.is_closing():
+                    return
+                data = self._as_plain_request() + data[upgrade.args[0] :]
+            except httptools.HttpParserError:
+                self._refuse(error(400, "bad_request", "the request is not valid HTTP/1.1"))
+                return
+
+    def _as_plain_request(self) -> bytes:
+        """The head of a request that asks for an Upgrade, without that, for a new parser.
+
+        An Upgrade may be ignored (RFC 9110, 7.8), and clients ask for h2c as a matter of course, also with a body; but
+        llhttp takes what follows such a head for another protocol.
+        """
+        head = [self.parser.get_method(), b" ", self.url, b" HTTP/", self.parser.get_http_version().encode(), b"\r\n"]
+        for name, value in self.headers:
+            if name == b"connection":
+                value = b",".join(token for token in value.split(b",") if token.strip().lower() != b"upgrade")
+            if name != b"upgrade":
+                head += [name, b": ", value, b"\r\n"]
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self._begun -= 1  # it begins again
+        return b"".join([*head, b"\r\n"])
 
     def _bound(self, size: int) -> None:
         """A head, or trailers, or a chunk extension, that never ends would fill the memory."""
@@ -205,6 +236,11 @@ class HotProtocol(HttpToolsProtocol):
             self._ignored = True
             self._refuse(_head_too_large())
             return
+        if self.parser.should_upgrade():
+            self._ignored = True
+            if self.parser.get_method() == b"CONNECT":
+                self._refuse(error(400, "bad_request", "this is no proxy"))
+            return
         self._since = self.loop.time()
         overloaded = self._limit is not None and max(len(self.connections), len(self.tasks)) >= self._limit
         if not overloaded:
@@ -220,7 +256,6 @@ class HotProtocol(HttpToolsProtocol):
             or self.flow.write_paused
             or self.expect_100_continue
             or self.access_log  # uvicorn writes it
-            or self.parser.should_upgrade()
             or b"#" in self.url
             or not self.url.isascii()
         ):
@@ -324,12 +359,6 @@ class HotProtocol(HttpToolsProtocol):
             self.transport.close()
 
     # ------------------------------------------------------------------ refusals
-
-    def send_400_response(self, msg: str) -> None:
-        self._refuse(error(400, "bad_request", "the request is not valid HTTP/1.1"))
-
-    def _unsupported_upgrade_warning(self) -> None:
-        """Clients ask for h2c as a matter of course; it is answered over HTTP/1.1."""
 
     def _refuse(self, answer: Answer) -> None:
         """An error that ends the connection: for the request being received, or for what should have been one."""

@@ -55,6 +55,8 @@ def split(path: bytes, query: bytes) -> Name | Refusal:
         verbs = parts[2:]
     else:
         verbs = parts[1:]
+        if verbs and verbs[0] not in VERBS:
+            return Refusal(400, "bad_path", f"an id stands in the path and in the query; write {SHAPE}")
     if verbs and (len(verbs) > 1 or verbs[0] not in VERBS):
         return _SHAPELESS
     type_ = _decode(raw_type) if b"%" in raw_type else raw_type
