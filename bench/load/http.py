@@ -93,7 +93,12 @@ def measure(route: Route, cores: Cores, *, quick: bool) -> Figure:
                 runs["nginx"].append(wrk(cores.load, nginx.http, route, seconds))
                 say(f"  {runs['fastcount'][-1]:10,.0f} /s, nginx {runs['nginx'][-1]:10,.0f} /s")
     ours, theirs = median(runs["fastcount"]), median(runs["nginx"])
-    detail: dict[str, Any] = {"runs": runs, "body_bytes": len(body), "connections": CONNECTIONS, "spread": spread(runs["fastcount"])}
+    detail: dict[str, Any] = {
+        "runs": runs,
+        "body_bytes": len(body),
+        "connections": CONNECTIONS,
+        "spread": spread(runs["fastcount"]),
+    }
     target = route.part * theirs / 1e3 if route.part else None
     return Figure(
         "http", route.name, ours / 1e3, "k requests/s", "nginx return 200", theirs / 1e3, target, detail=detail

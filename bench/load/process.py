@@ -19,9 +19,9 @@ def spawn(command: Sequence[str], core: int, **options: Any) -> "subprocess.Pope
         os.sched_setaffinity(0, before)
 
 
-def run(command: Sequence[str], core: int, timeout: float) -> str:
+def run(command: Sequence[str], core: int, timeout: float, **options: Any) -> str:
     """Standard output of a finished command. RuntimeError, with what it said, unless it ends with 0 in time."""
-    process = spawn(command, core, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process = spawn(command, core, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
     try:
         output, errors = process.communicate(timeout=timeout)
     except subprocess.TimeoutExpired:
@@ -29,7 +29,7 @@ def run(command: Sequence[str], core: int, timeout: float) -> str:
         process.communicate()
         raise RuntimeError(f"{command[0]} took more than {timeout:.0f} s") from None
     if process.returncode:
-        raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}: {errors or output}")
+        raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}: {errors}{output}")
     return output
 
 

@@ -15,13 +15,13 @@ def highest(
         return passes(rate) or passes(rate)
 
     low = high = 0.0  # the highest that passed, the lowest that failed
-    rate = min(start, most)
+    rate, least = min(start, most), start / 1000
     while low < most and not (low and high):
         if good(rate):
             low, rate = rate, min(rate * factor, most)
         else:
-            high, rate = rate, rate / factor
-            if rate < start / 1000:
+            high, rate = rate, max(rate / factor, least)
+            if high == least:
                 return 0.0
     while high and high / low > near:
         rate = (low * high) ** 0.5

@@ -92,7 +92,8 @@ def measure(scenario: Scenario, cores: Cores, *, quick: bool) -> Figure:
     run = middle([run.to_json() for run in found.runs], "records_per_s")
     detail = {
         **run,
-        "server_cpu_share": run["server_cpu_s"] / run["seconds"],
+        "server_cpu_share": run["server_cpu_s"] / (run["seconds"] + run["drain_s"]),
+        "records_per_cpu_s": run["received"] / run["server_cpu_s"] if run["server_cpu_s"] else None,
         "spread": spread(rates),
         "limited_by": found.limited_by,
         "runs": [each.to_json() for each in found.runs],
