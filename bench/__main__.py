@@ -7,32 +7,43 @@ the figures are, 1 if a part broke (a record lost where none may be, a tool that
 import argparse
 import sys
 import traceback
+from collections.abc import Callable, Iterator
+from functools import partial
 
 from bench import apply, machine, micro_run, report
 from bench.figures import Figure
 from bench.load import http, latency, memory, redis, udp
 
 PARTS = ("apply", "udp", "latency", "memory", "http", "redis", "micro")
+Task = tuple[str, Callable[[], Figure | list[Figure]]]
 
 
-def measure(part: str, cores: machine.Cores, done: list[Figure], *, quick: bool) -> list[Figure]:
-    """One part. done: figures so far; what UDP reached is used by later parts."""
-    found = {figure.name: figure.value * 1e6 for figure in done if figure.part == "udp"}
-    match part:
-        case "apply":
-            return apply.figures(cores, quick=quick)
-        case "udp":
-            return udp.figures(cores, quick=quick)
-        case "latency":
-            return latency.figures(cores, found, quick=quick)
-        case "memory":
-            return memory.figures(cores, quick=quick)
-        case "http":
-            return http.figures(cores, quick=quick)
-        case "redis":
-            return redis.figures(cores, found, quick=quick)
-        case _:
-            return micro_run.figures(cores, quick=quick)
+def tasks(part: str, cores: machine.Cores, done: list[Figure], quick: bool) -> Iterator[Task]:
+    """What a part consists of. done: figures so far; later parts set themselves beside what UDP reached."""
+
+    def reached(name: str) -> float | None:
+        return next((figure.value * 1e6 for figure in done if (figure.part, figure.name) == ("udp", name)), None)
+
+    if part == "apply":
+        for names, words in apply.CASES:
+            yield words, partial(apply.measure, cores, names, words, quick=quick)
+    elif part == "udp":
+        for scenario in udp.SCENARIOS:
+            yield scenario.name, partial(udp.measure, scenario, cores, quick=quick)
+    elif part == "latency":
+        for scenario in latency.SCENARIOS:
+            yield scenario.name, partial(latency.measure, scenario, reached(scenario.name), cores, quick=quick)
+    elif part == "memory":
+        yield "", partial(memory.figures, cores)
+    elif part == "http":
+        for route in http.ROUTES:
+            yield route.name, partial(http.measure, route, cores, quick=quick)
+    elif part == "redis" and redis.installed():
+        for names, words in redis.CASES:
+            ours = reached(f"1,400 bytes, {words}")
+            yield words, partial(redis.measure, cores, names, words, ours, quick=quick)
+    elif part == "micro":
+        yield "", partial(micro_run.figures, cores, quick=quick)
 
 
 def main() -> int:
@@ -48,11 +59,14 @@ def main() -> int:
     for part in PARTS:
         if options.only and part not in options.only:
             continue
-        try:
-            figures += measure(part, cores, figures, quick=options.quick)
-        except Exception as error:  # the other parts are still worth having
-            traceback.print_exc()
-            broken[part] = str(error) or repr(error)
+        for name, task in tasks(part, cores, figures, options.quick):
+            try:
+                found = task()
+            except Exception as error:  # the other figures are still worth having
+                traceback.print_exc()
+                broken[f"{part} {name}".strip()] = str(error) or repr(error)
+            else:
+                figures += [found] if isinstance(found, Figure) else found
     path = report.write(figures, about, broken, options.quick)
     report.show(figures, about, broken, path)
     return 1 if broken else 0

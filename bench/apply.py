@@ -87,9 +87,5 @@ def measure(cores: Cores, names: int, words: str, *, quick: bool) -> list[Figure
     ]
 
 
-def figures(cores: Cores, *, quick: bool) -> list[Figure]:
-    return [figure for names, words in CASES for figure in measure(cores, names, words, quick=quick)]
-
-
 if __name__ == "__main__":
     sys.stdout.write(json.dumps(child(int(sys.argv[1]), float(sys.argv[2]))) + "\n")

@@ -30,6 +30,8 @@ def note(figure: Figure) -> str:
             notes.append(
                 f"others used it too; {detail['records_per_cpu_s'] / 1e6:.3g} M records a second of processor time"
             )
+    if (cpu_ratio := detail.get("cpu_ratio")) is not None:
+        notes.append(f"by processor time {cpu_ratio:.2f}")
     if (spread := detail.get("spread", 0)) > 0.2:
         notes.append(f"runs differ by {spread:.0%}")
     return "; ".join(notes)

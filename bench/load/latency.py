@@ -16,6 +16,7 @@ from bench.machine import Cores
 
 RATE = 1000  # requests/s
 TARGET_MS = 5.0
+SCENARIOS = tuple(scenario for scenario in udp.SCENARIOS if scenario.traffic.per_frame is None)
 
 
 def ask(server: Server, core: int, seconds: float) -> dict[str, Any]:
@@ -29,7 +30,7 @@ def ask(server: Server, core: int, seconds: float) -> dict[str, Any]:
 
 
 def measure(scenario: udp.Scenario, maximum: float | None, cores: Cores, *, quick: bool) -> Figure:
-    """`maximum`: records/s that UDP can do here, if it was measured already."""
+    """`maximum`: records/s that UDP can do here, if it was measured already; else it is searched for, roughly."""
     seconds = 1.5 if quick else 5.0
     udp.say(f"latency: GET while UDP runs at half of its maximum, {scenario.name}")
     with Server(cores.server) as server:
@@ -54,9 +55,3 @@ def measure(scenario: udp.Scenario, maximum: float | None, cores: Cores, *, quic
         less=True,
         detail={"busy": busy, "idle": idle, "udp": outcome.to_json(), "requests_per_s": RATE},
     )
-
-
-def figures(cores: Cores, found: dict[str, float], *, quick: bool) -> list[Figure]:
-    """found: records/s by scenario name, from `udp.figures` in the same run; searched for (roughly) if absent."""
-    chosen = [s for s in udp.SCENARIOS if s.traffic.per_frame is None]
-    return [measure(scenario, found.get(scenario.name), cores, quick=quick) for scenario in chosen]

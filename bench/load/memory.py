@@ -12,8 +12,7 @@ TARGET = 64.0  # bytes a counter, without its key
 REDIS = 72.0 - len("counter:content:1234567")  # of a counter in Redis 7.0, less its key: a peer, measured elsewhere
 
 
-def figures(cores: Cores, *, quick: bool) -> list[Figure]:
-    del quick  # a million counters it is, and takes a second
+def figures(cores: Cores) -> list[Figure]:
     say(f"memory: {NAMES:,} counters")
     with Server(cores.server) as server:
         # what a busy server needs anyway (buffers, a page of everything) is there before the first look

@@ -68,6 +68,10 @@ class Nginx:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._close()
 
+    def cpu_seconds(self) -> float:
+        """Of the master and its worker."""
+        return process.tree_cpu_seconds(self._process.pid)
+
     def _close(self) -> None:
         process.stop(self._process)
         self._directory.cleanup()

@@ -54,6 +54,12 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def tree_cpu_seconds(pid: int) -> float:
+    """The same, of a process and its children (a master and its workers)."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return cpu_seconds(pid) + sum(cpu_seconds(int(child)) for child in children)
+
+
 def rss_bytes(pid: int) -> int:
     """Resident memory of the process itself (anonymous pages: without mapped files and shared memory)."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():

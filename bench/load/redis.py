@@ -12,13 +12,14 @@ from bench.load.udp import say
 from bench.machine import Cores
 
 PIPELINE = 100
+CASES = ((1_000, "1 k names"), (1_000_000, "1 M names"))
 
 
 def installed() -> bool:
     return bool(shutil.which("redis-server") and shutil.which("redis-benchmark"))
 
 
-def measure(cores: Cores, names: int, *, quick: bool) -> list[float]:
+def runs_of(cores: Cores, names: int, *, quick: bool) -> list[float]:
     """INCR a second, once a run, over keys drawn from `names`."""
     with tempfile.TemporaryDirectory(prefix="fastcount-bench-redis-") as directory:
         port = process.free_port()
@@ -41,19 +42,12 @@ def measure(cores: Cores, names: int, *, quick: bool) -> list[float]:
     return runs
 
 
-def figures(cores: Cores, found: dict[str, float], *, quick: bool) -> list[Figure]:
-    """found: records/s of fastcount by names, from the same run, to stand beside. Nothing where Redis is absent."""
-    if not installed():
-        say("redis: not installed, left out")
-        return []
-    rows = []
-    for names, words in ((1_000, "1 k names"), (1_000_000, "1 M names")):
-        say(f"redis: INCR, pipeline of {PIPELINE}, {words}")
-        runs = measure(cores, names, quick=quick)
-        ours = found.get(f"1,400 bytes, {words}")
-        against = "fastcount over UDP, 1,400 bytes" if ours else ""
-        beside = ours / 1e6 if ours else None
-        detail = {"runs": runs, "spread": spread(runs), "pipeline": PIPELINE}
-        name = f"Redis INCR, pipeline {PIPELINE}, {words}"
-        rows.append(Figure("redis", name, median(runs) / 1e6, "M INCR/s", against, beside, detail=detail))
-    return rows
+def measure(cores: Cores, names: int, words: str, ours: float | None, *, quick: bool) -> Figure:
+    """ours: records/s of fastcount over as many names, from the same run, to stand beside it."""
+    say(f"redis: INCR, pipeline of {PIPELINE}, {words}")
+    runs = runs_of(cores, names, quick=quick)
+    against = "fastcount over UDP, 1,400 bytes" if ours else ""
+    beside = ours / 1e6 if ours else None
+    detail = {"runs": runs, "spread": spread(runs), "pipeline": PIPELINE}
+    name = f"Redis INCR, pipeline {PIPELINE}, {words}"
+    return Figure("redis", name, median(runs) / 1e6, "M INCR/s", against, beside, detail=detail)
