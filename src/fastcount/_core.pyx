@@ -178,9 +178,13 @@ cdef class Store:
             raise ValueError(f"address must be at most {MAX_ADDRESS} bytes")
         sender.length = <uint8_t>PyBytes_GET_SIZE(address)
         memcpy(sender.bytes, at(address), sender.length)
-        if type(frame) is not bytes:
-            frame = bytes(frame)  # nobody may change it once it is checked
         PyObject_GetBuffer(frame, &view, PyBUF_SIMPLE)
+        if type(frame) is not bytes:  # nobody may change it once it is checked
+            try:
+                frame = PyBytes_FromStringAndSize(<const char *>view.buf, view.len)
+            finally:
+                PyBuffer_Release(&view)
+            PyObject_GetBuffer(frame, &view, PyBUF_SIMPLE)
         with nogil:
             pthread_mutex_lock(&self.apply_lock)
             records = <uint64_t>view.len // 2 + 1
@@ -374,8 +378,8 @@ cdef class Store:
             "swaps": fc_peek(&self.swaps.swaps),
             "refused": {"max_counters": fc_peek(&self.store.refused_counters),
                         "max_memory": fc_peek(&self.store.refused_memory),
-                        "max_types": fc_peek(&self.store.types.refused),
-                        "members": fc_peek(&self.store.refused_members)},
+                        "max_types": fc_peek(&self.store.types.refused)},
+            "members_refused": fc_peek(&self.store.refused_members),
             "refused_prefixes": worst[:10],
             "frames": fc_peek(&self.tally.frames),
             "frame_bytes": fc_peek(&self.tally.bytes),

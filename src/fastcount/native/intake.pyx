@@ -58,11 +58,13 @@ cdef int intake_frame(intake_t *in_, const uint8_t *base, const uint8_t *start, 
 
 cdef int64_t intake_apply(intake_t *in_, const uint8_t *base, int gen) noexcept nogil:
     cdef uint64_t n = in_.gathered
+    cdef int64_t refused
     in_.gathered = 0
     if n == 0:
         return 0
-    if in_.members:
+    refused = store_apply(in_.store, &in_.scratch, base, in_.scratch.records, n, gen)
+    if in_.members:  # after it, for what was refused is no event
         in_.members = False
         events_offer(&in_.store.events, base, in_.scratch.records, n, unix_ms(), gen, &in_.store.memory,
                      in_.store.limits.max_memory)
-    return store_apply(in_.store, &in_.scratch, base, in_.scratch.records, n, gen)
+    return refused

@@ -98,8 +98,9 @@ cdef int scratch_reserve(scratch_t *c, uint64_t records) noexcept nogil
 cdef void scratch_free(scratch_t *c) noexcept nogil
 
 # Apply n decoded records whose names lie at `base`. Returns how many were refused, or -1 without memory for the
-# order of n records (scratch_reserve makes room for as many as it was asked for).
-cdef int64_t store_apply(store_t *s, scratch_t *c, const uint8_t *base, const record_t *records, uint64_t n,
+# order of n records (scratch_reserve makes room for as many as it was asked for). A refused record with a member has
+# TYPE_UNKNOWN afterwards, so that it is no event either.
+cdef int64_t store_apply(store_t *s, scratch_t *c, const uint8_t *base, record_t *records, uint64_t n,
                          int gen) noexcept nogil
 
 cdef enum:

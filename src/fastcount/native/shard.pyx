@@ -207,7 +207,7 @@ cdef uint64_t apply_plain(store_t *s, shard_t *shard, const uint8_t *base, const
     return refused
 
 
-cdef uint64_t apply_members(store_t *s, shard_t *shard, const uint8_t *base, const record_t *records,
+cdef uint64_t apply_members(store_t *s, shard_t *shard, const uint8_t *base, record_t *records,
                             const uint32_t *order, uint64_t n, int gen) noexcept nogil:
     """The same with members among them. Entry, sketch and registers lie in three places that each name the next, so a
     block of records goes through in stages, each of which asks for what the next one reads."""
@@ -239,13 +239,14 @@ cdef uint64_t apply_members(store_t *s, shard_t *shard, const uint8_t *base, con
             e = apply_one(s, shard, base, &records[order[at + i]], gen)
             if e == NULL:
                 refused += 1
+                records[order[at + i]].type = TYPE_UNKNOWN
             elif members[i].op >= OP_SEEN:
                 apply_member(s, shard, e, &members[i], gen)
         at += size
     return refused
 
 
-cdef int64_t store_apply(store_t *s, scratch_t *c, const uint8_t *base, const record_t *records, uint64_t n,
+cdef int64_t store_apply(store_t *s, scratch_t *c, const uint8_t *base, record_t *records, uint64_t n,
                          int gen) noexcept nogil:
     cdef uint32_t first[MAX_SHARDS + 1]  # of each shard, in `order`
     cdef uint32_t place[MAX_SHARDS]
