@@ -2,15 +2,15 @@
 
 import random
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from itertools import islice, pairwise
 
 import pytest
 import redis
-from redis_server import redis_server
-from twin import hll as twin
 
 from fastcount.errors import SketchError
 from fastcount.native.hyperloglog import HyperLogLog, item_register, preimage, read_redis
+from redis_server import redis_server
+from twin import hll as twin
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +91,7 @@ def same_as_redis(client: redis.Redis, members, n: int) -> None:
     ours = HyperLogLog.from_redis(theirs)  # knows registers only: its count is PFCOUNT's
     if theirs[4] == 0:
         assert ours.to_redis(encoding="dense") == theirs
-    elif all(not a or a != b for a, b in zip(registers, registers[1:], strict=False)):
+    elif all(not a or a != b for a, b in pairwise(registers)):
         assert ours.to_redis(encoding="sparse") == theirs
     else:  # how equal neighbours are joined depends on history
         assert len(ours.to_redis(encoding="sparse")) <= len(theirs)

@@ -5,10 +5,10 @@ import random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from twin import hll as twin
 
 from fastcount.errors import SketchError
 from fastcount.native.hyperloglog import HyperLogLog, item_register, murmur64a, portable, preimage
+from twin import hll as twin
 
 # a few registers and ranks, so that draws meet; and bytes of any kind
 made_up = st.builds(preimage, st.sampled_from([0, 1, 2, 63, 64, 8191, 16382, 16383]), st.integers(1, 51))
