@@ -27,9 +27,9 @@ class Reading(NamedTuple):
 
 
 class Unique(NamedTuple):
-    """count: how many distinct members. error: one standard error of that, relative; 0.0 while it is exact."""
+    """distinct: how many different members. error: one standard error of that, relative; 0.0 while it is exact."""
 
-    count: int
+    distinct: int
     error: float
 
 

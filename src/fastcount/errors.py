@@ -41,5 +41,7 @@ class LimitReached(FastcountError):
     """A new name was refused because `max_counters`, `max_types` or `max_memory` is reached; it was counted."""
 
     def __init__(self, limit: str) -> None:
-        super().__init__(f"refused: {limit} is reached; counters that exist go on counting. Raise it, or send fewer different names")
+        super().__init__(
+            f"refused: {limit} is reached; counters that exist go on counting. Raise it, or send fewer different names"
+        )
         self.limit = limit
