@@ -3,6 +3,7 @@ from libc.stdint cimport uint64_t
 from fastcount.native.atomic cimport pthread_mutex_t
 from fastcount.native.batch cimport batch_t, swap_t
 from fastcount.native.intake cimport intake_t, tally_t
+from fastcount.native.keys cimport keys_t
 from fastcount.native.ledger cimport ledger_t, source_t
 from fastcount.native.shard cimport store_t
 from fastcount.native.udp cimport udp_t
@@ -11,6 +12,7 @@ from fastcount.native.udp cimport udp_t
 cdef class Store:
     cdef store_t store
     cdef swap_t swaps
+    cdef keys_t keys
     cdef ledger_t ledger
     cdef tally_t tally
     cdef intake_t intake           # of `apply`, under apply_lock

@@ -31,7 +31,8 @@ class Store:
     max_counters: names held, 1..2**40. max_memory: bytes for names, totals and indexes. max_types: 1..65,535.
     shards: a power of two, 1..256. max_sources: entries of the loss ledger. sample_size: members in the sample of a
     name, 1..4,096. event_size: sampled events a type and generation, 0..65,536. secret: 16 bytes that decide which
-    members a sample keeps; the same in all nodes of a deployment, random if not given.
+    members a sample keeps; the same in all nodes of a deployment, random if not given. keys: key id (0..255) to key
+    (16-64 bytes) of the signed frames to accept; require_signature: refuse all others.
     """
 
     limits: Final[dict[str, int]]  # as given to the constructor
@@ -47,6 +48,8 @@ class Store:
         sample_size: int = 100,
         event_size: int = 1000,
         secret: bytes | None = None,
+        keys: dict[int, bytes] | None = None,
+        require_signature: bool = False,
     ) -> None: ...
     def apply(self, frame: Buffer, address: bytes = b"") -> Applied:
         """Apply one frame whole. `address`: at most 23 bytes, whose books it goes into.

@@ -11,7 +11,7 @@ from libc.string cimport memcpy, memset
 
 from fastcount.answers import Applied, Reading, Sample, Unique
 from fastcount.errors import FrameError, InvalidName, LimitReached
-from fastcount.wire import ERRORS
+from fastcount.wire import ERRORS, check_key
 
 from fastcount.native.atomic cimport (
     fc_load, fc_peek, pthread_mutex_destroy, pthread_mutex_init, pthread_mutex_lock, pthread_mutex_unlock,
@@ -26,6 +26,7 @@ from fastcount.native.hll cimport (
     hll_count, hll_error, hll_free, hll_item_rank, hll_item_register, hll_t,
 )
 from fastcount.native.intake cimport intake_apply, intake_frame, monotonic_ns, unix_ms
+from fastcount.native.keys cimport keys_add, keys_free
 from fastcount.native.ledger cimport (
     ADMITTED, MAX_ADDRESS, WINDOW as LEDGER_WINDOW, address_t, books_t, ledger_copy, ledger_free, ledger_init, source_t,
 )
@@ -114,7 +115,8 @@ cdef dict books_row(const books_t *b):
 cdef class Store:
     def __init__(self, *, uint64_t max_counters=10_000_000, uint64_t max_memory=1 << 30, uint32_t max_types=4096,
                  uint32_t max_sources=65_536, uint32_t shards=16, uint32_t sample_size=100,
-                 uint32_t event_size=1000, bytes secret=None):
+                 uint32_t event_size=1000, bytes secret=None, dict keys=None,
+                 bint require_signature=False):
         cdef hash_key_t key
         cdef sipkey_t sample_key
         cdef limits_t limits
@@ -153,6 +155,14 @@ cdef class Store:
         self.intake.store = &self.store
         self.intake.ledger = &self.ledger
         self.intake.tally = &self.tally
+        self.intake.keys = &self.keys
+        for number, signing_key in (keys or {}).items():
+            check_key(number, signing_key)
+            if keys_add(&self.keys, number, at(signing_key), PyBytes_GET_SIZE(signing_key)) < 0:
+                raise MemoryError("no memory for a key")
+        if require_signature and not keys:
+            raise ValueError("require_signature without keys would refuse every frame; give keys")
+        self.keys.required = require_signature
         self.ready = True
         self.limits = {"max_counters": max_counters, "max_memory": max_memory, "max_types": max_types,
                        "max_sources": max_sources, "shards": shards, "sample_size": sample_size,
@@ -161,6 +171,7 @@ cdef class Store:
     def __dealloc__(self):
         store_free(&self.store)
         swap_free(&self.swaps)
+        keys_free(&self.keys)
         ledger_free(&self.ledger)
         scratch_free(&self.intake.scratch)
         if self.ready:
@@ -459,6 +470,7 @@ cdef class UdpReceiver:
         self.udp.intake.store = &store.store
         self.udp.intake.ledger = &store.ledger
         self.udp.intake.tally = &store.tally
+        self.udp.intake.keys = &store.keys
         self.owner = store
         self.ready = True
 
@@ -510,7 +522,7 @@ def bench_apply(Store store not None, list frames not None, int rounds):
             gathered = 0
             t0 = monotonic_ns()
             for i in range(n):
-                error = frame_header(start, sizes[i], &f, &body)
+                error = frame_header(start, sizes[i], NULL, &f, &body)
                 if error == E_NONE:
                     error = frame_records(base, start, body, start + sizes[i], &store.store.types, &store.store.key,
                                           True, scratch.records + gathered, &f)

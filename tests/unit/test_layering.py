@@ -19,7 +19,7 @@ PACKAGE = "fastcount"
 ROOMS: tuple[tuple[str, ...], ...] = (
     ("errors", "answers", "version", "names", "wire", "address", "config", "datadir"),
     ("native.atomic", "native.blake2", "native.hash", "native.heap", "native.murmur", "native.rng", "native.siphash"),
-    ("native.text",),
+    ("native.text", "native.keys"),
     ("native.types", "native.refusals"),
     ("native.frame",),
     ("native.hll_codec", "native.hll_estimate", "native.hll_registers"),

@@ -7,6 +7,7 @@
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from fastcount.native.hash cimport hash_bytes, hash_key_t, text_suspicious
+from fastcount.native.keys cimport TRAILER, keys_fault, keys_t
 from fastcount.native.text cimport text_valid, type_valid
 from fastcount.native.types cimport TYPE_UNKNOWN, types_find, types_intern, types_t
 
@@ -15,7 +16,6 @@ cdef enum:
     VERSION = 1
     SEQUENCED = 1
     SIGNED = 2
-    TRAILER = 17          # key id and tag
     MAX_FRAME = 1 << 20
     OP_CONTROL = 0
     OP_INC = 1
@@ -88,7 +88,8 @@ cdef inline int fault(frame_t *f, const uint8_t *at, const uint8_t *start, int e
     return error
 
 
-cdef inline int frame_header(const uint8_t *start, uint64_t size, frame_t *f, const uint8_t **body) noexcept nogil:
+cdef inline int frame_header(const uint8_t *start, uint64_t size, const keys_t *keys, frame_t *f,
+                             const uint8_t **body) noexcept nogil:
     """Everything before the first record. Returns E_NONE, or the error."""
     cdef const uint8_t *p = start
     cdef const uint8_t *end = start + size
@@ -118,7 +119,11 @@ cdef inline int frame_header(const uint8_t *start, uint64_t size, frame_t *f, co
         if size < 3 + TRAILER:
             return fault(f, p, start, E_TRUNCATED)
         end -= TRAILER
-        return fault(f, end, start, E_SIGNATURE)  # of a key that is not known
+        q = keys_fault(keys, start, size)
+        if q != NULL:
+            return fault(f, q, start, E_SIGNATURE)
+    elif keys != NULL and keys.required:
+        return fault(f, p - 1, start, E_SIGNATURE)
     if f.flags & SEQUENCED:
         if end - p < 8:
             return fault(f, p, start, E_TRUNCATED)

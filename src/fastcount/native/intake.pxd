@@ -6,6 +6,7 @@
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 
 from fastcount.native.frame cimport N_ERRORS, frame_t
+from fastcount.native.keys cimport keys_t
 from fastcount.native.ledger cimport address_t, ledger_t
 from fastcount.native.shard cimport scratch_t, store_t
 
@@ -20,6 +21,7 @@ cdef struct intake_t:
     store_t *store
     ledger_t *ledger
     tally_t *tally
+    const keys_t *keys
     scratch_t scratch
     uint64_t gathered      # records waiting in scratch
     bint members           # one of them has a member

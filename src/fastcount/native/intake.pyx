@@ -6,8 +6,9 @@ from posix.time cimport CLOCK_MONOTONIC, CLOCK_REALTIME, clock_gettime, timespec
 from fastcount.native.atomic cimport fc_count
 from fastcount.native.events cimport events_offer
 from fastcount.native.frame cimport (
-    E_NONE, SEQUENCED, SIGNED, TRAILER, frame_header, frame_records, record_t,
+    E_NONE, SEQUENCED, SIGNED, frame_header, frame_records, record_t,
 )
+from fastcount.native.keys cimport TRAILER
 from fastcount.native.ledger cimport ADMITTED, ledger_admit, ledger_note
 from fastcount.native.shard cimport store_apply
 
@@ -30,7 +31,7 @@ cdef int intake_frame(intake_t *in_, const uint8_t *base, const uint8_t *start, 
     cdef const uint8_t *end = start + size
     cdef record_t *out = in_.scratch.records + in_.gathered
     cdef store_t *s = in_.store
-    cdef int error = frame_header(start, size, f, &body)
+    cdef int error = frame_header(start, size, in_.keys, f, &body)
     if error == E_NONE:
         if f.flags & SIGNED:
             end -= TRAILER
