@@ -98,9 +98,9 @@ def ours(quick: bool) -> dict[str, float]:
         few = packed(names[:count])
         small.hot(few, 1)
         rounds = n // count
-        out[f"one hot sketch, {label}"] = rounds * count / best(lambda s=small, f=few, r=rounds: s.hot(f, r)) / 1e6  # type: ignore[misc]
+        out[f"one hot sketch, {label}"] = rounds * count / best(lambda s=small, f=few, r=rounds: s.hot(f, r)) / 1e6
     for label, count in (("1,792", 1792), ("100,000", 100_000)):
-        seconds = best(lambda c=count: adds.Sketches(16).fill(c))  # type: ignore[misc]
+        seconds = best(lambda c=count: adds.Sketches(16).fill(c))
         out[f"16 sketches from nothing to {label} members each"] = 16 * count / seconds / 1e6
     # so many adds that the cache lines they touch are all of the sketches' 120 MB
     routes = array.array("I", random.Random(2).choices(range(SKETCHES), k=MEMBERS * SPREAD))
@@ -110,10 +110,10 @@ def ours(quick: bool) -> dict[str, float]:
         many = adds.Sketches(SKETCHES, count > 1792)
         many.fill(count)
         many.spread(flat, routes)
-        out[f"10,000 sketches, {label}"] = n / best(lambda m=many: m.spread(flat, routes)) / 1e6  # type: ignore[misc]
+        out[f"10,000 sketches, {label}"] = n / best(lambda m=many: m.spread(flat, routes)) / 1e6
         if count > 1792:
             many.spread(flat, routes, True)
-            seconds = best(lambda m=many: m.spread(flat, routes, True))  # type: ignore[misc]
+            seconds = best(lambda m=many: m.spread(flat, routes, True))
             out["10,000 sketches, dense, a byte a register"] = n / seconds / 1e6
             out["union of 10,000 dense sketches, µs each"] = best(many.union, 3) / SKETCHES * 1e6
         del many

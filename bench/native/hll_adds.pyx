@@ -6,13 +6,23 @@ from libc.string cimport memset
 
 from fastcount.native.atomic cimport fc_prefetch
 from fastcount.native.hll cimport (
-    hll_add, hll_count, hll_drain, hll_fold, hll_free, hll_memory, hll_prefetch, hll_rank, hll_t,
+    hll_add, hll_count, hll_drain, hll_fold, hll_free, hll_memory, hll_prefetch, hll_rank,
+    hll_redis_count, hll_t,
 )
 from fastcount.native.hll_estimate cimport HLL_REGISTERS
 from fastcount.native.murmur cimport murmur64a
 
 cdef enum:
     AHEAD = 16
+
+
+cdef inline uint64_t random_hash(uint64_t *state) noexcept nogil:
+    """splitmix64 (Sebastiano Vigna, public domain)."""
+    cdef uint64_t z
+    state[0] += <uint64_t>0x9E3779B97F4A7C15
+    z = (state[0] ^ (state[0] >> 30)) * <uint64_t>0xBF58476D1CE4E5B9
+    z = (z ^ (z >> 27)) * <uint64_t>0x94D049BB133111EB
+    return z ^ (z >> 31)
 
 
 cdef class Sketches:
@@ -42,14 +52,23 @@ cdef class Sketches:
         cdef uint64_t x = seed, z
         for i in range(self.n):
             for _j in range(members):
-                x += <uint64_t>0x9E3779B97F4A7C15  # splitmix64
-                z = (x ^ (x >> 30)) * <uint64_t>0xBF58476D1CE4E5B9
-                z = (z ^ (z >> 27)) * <uint64_t>0x94D049BB133111EB
-                z ^= z >> 31
+                z = random_hash(&x)
                 hll_add(&self.sketches[i], z, 0)
                 if self.flat != NULL:
                     add_flat(self.flat + <uint64_t>i * HLL_REGISTERS, z)
             hll_drain(&self.sketches[i], 0, NULL)
+
+    def trace(self, list sizes, uint64_t seed):
+        """(hll_redis_count, hll_count) as sketch 0 grows to each of these numbers of random hashes."""
+        cdef list out = []
+        cdef uint64_t x = seed, done = 0, n
+        for n in sizes:
+            with nogil:
+                while done < n:
+                    hll_add(self.sketches, random_hash(&x), 0)
+                    done += 1
+            out.append((hll_redis_count(self.sketches), hll_count(self.sketches)))
+        return out
 
     def hot(self, const uint8_t[::1] members, uint32_t repeats):
         """All into sketch 0; returns how many adds changed it."""

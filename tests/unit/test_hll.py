@@ -90,6 +90,22 @@ def test_memory_stays_within_what_the_docs_say() -> None:
     assert sketch.memory <= 12_400
 
 
+def test_an_add_takes_no_more_memory_than_it_said_and_a_drain_gives_back() -> None:
+    sketch = HyperLogLog()
+    numbers = random.Random(6)
+    grown = 0
+    for i in range(4000):
+        before, cost, gen = sketch.memory, sketch.cost(i % 2), i % 2
+        sketch.add_hash(numbers.getrandbits(64), gen)
+        assert sketch.memory - before <= cost
+        grown += sketch.memory > before
+        assert cost or sketch.memory == before
+    assert grown > 15
+    full = sketch.memory
+    sketch.drain(0), sketch.drain(1)
+    assert full - sketch.memory >= 2 * 2048
+
+
 def test_a_drain_gives_each_change_once_and_exactness_survives_it() -> None:
     sketch, copy = filled(1500), HyperLogLog()
     items = sketch.drain()

@@ -67,6 +67,9 @@ class HyperLogLog:
     def memory(self) -> int:
         """Bytes, with what malloc adds."""
 
+    def cost(self, gen: int = 0) -> int:
+        """Bytes by which `memory` may grow with the next `add`, at most."""
+
     def registers(self) -> bytes:
         """16,384 bytes, a register (0-51) each."""
 

@@ -5,7 +5,7 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memset
 
 from fastcount.native.hll cimport (
-    HLL_DENSE, HLL_EXACT, HLL_SPARSE, hll_add, hll_changed, hll_count, hll_drain, hll_error, hll_free,
+    HLL_DENSE, HLL_EXACT, HLL_SPARSE, hll_add, hll_changed, hll_cost, hll_count, hll_drain, hll_error, hll_free,
     hll_item_rank, hll_item_register, hll_item_valid, hll_memory, hll_merge, hll_merge_registers,
     hll_preimage, hll_put, hll_redis_count, hll_registers, hll_t,
 )
@@ -172,6 +172,9 @@ cdef class HyperLogLog:
     @property
     def memory(self) -> int:
         return hll_memory(&self.hll)
+
+    def cost(self, int gen=0) -> int:
+        return hll_cost(&self.hll, generation(gen))
 
     def registers(self) -> bytes:
         cdef bytes values = PyBytes_FromStringAndSize(NULL, HLL_REGISTERS)
