@@ -111,7 +111,7 @@ class Server:
         """Until nothing on the loop is ready to run: every request is answered, or waits for bytes."""
         ready: Any = asyncio.get_running_loop()._ready  # type: ignore[attr-defined]
         await asyncio.sleep(0)
-        while ready:
+        while ready:  # noqa: ASYNC110
             await asyncio.sleep(0)
 
 

@@ -53,8 +53,8 @@
     chart = new uPlot({
       width: box.clientWidth,
       height: box.clientHeight - 30,
-      scales: { y: { range: (_, low, high) => [0, Math.max(1, high * 1.1)] } },
-      axes: [axis, { ...axis, size: 60, values: (_, ticks) => ticks.map((tick) => short.format(tick)) }],
+      scales: { x: { range: (_, low, high) => [Math.min(low ?? 0, (high ?? 0) - 60), high ?? 0] }, y: { range: (_, low, high) => [0, Math.max(1, high * 1.1)] } },
+      axes: [{ ...axis, incrs: [5, 10, 15, 30, 60, 120, 300] }, { ...axis, size: 60, values: (_, ticks) => ticks.map((tick) => short.format(tick)) }],
       series: [{}, { label: "records/s", stroke: style("--accent"), fill: style("--bar"), width: 2, value: (_, v) => v == null ? "–" : whole.format(Math.round(v)) }],
     }, series, box);
   }
