@@ -297,3 +297,24 @@ def test_with_the_access_log_every_request_takes_the_long_way(caplog: pytest.Log
         assert len([r for r in caplog.records if r.name == "uvicorn.access"]) == 2
 
     run(scenario())
+
+
+def test_the_shortcut_is_taken_under_a_limit_and_the_limit_holds_in_it() -> None:
+    async def scenario() -> None:
+        server = Server(limit_concurrency=3)
+        pipe = server.connect()
+        pipe.feed(GET)
+        parsed: list[bytes] = []
+        parse = pipe.protocol._parse
+        pipe.protocol._parse = lambda data: (parsed.append(data), parse(data))
+        pipe.feed(GET)
+        assert statuses(pipe) == [200, 200]
+        assert parsed == []
+        others = [server.connect(), server.connect()]
+        pipe.feed(GET)
+        await server.settle()
+        assert statuses(pipe) == [200, 200, 503]
+        assert len(parsed) == 1
+        assert len(others) == 2
+
+    run(scenario())

@@ -136,6 +136,9 @@ class HotProtocol(HttpToolsProtocol):
         """A cycle on this connection is not answered yet."""
         return self.cycle is not None and not self.cycle.response_complete
 
+    def _overloaded(self) -> bool:
+        return self._limit is not None and max(len(self.connections), len(self.tasks)) >= self._limit
+
     # ------------------------------------------------------------------ bytes in
 
     def data_received(self, data: bytes) -> None:
@@ -145,6 +148,7 @@ class HotProtocol(HttpToolsProtocol):
             and not self._in_message
             and (self.cycle is None or self.cycle.response_complete)
             and not self.flow.write_paused
+            and not self._overloaded()
         ):
             state = self.server_state
             if state.default_headers is not self._head_of:
@@ -242,7 +246,7 @@ class HotProtocol(HttpToolsProtocol):
                 self._refuse(error(400, "bad_request", "this is no proxy"))
             return
         self._since = self.loop.time()
-        overloaded = self._limit is not None and max(len(self.connections), len(self.tasks)) >= self._limit
+        overloaded = self._overloaded()
         if not overloaded:
             self._hot = self._hot_name()
         if self._hot is None:
@@ -325,7 +329,7 @@ class HotProtocol(HttpToolsProtocol):
         self._send(answer, keep_alive=keep_alive, with_body=self._method != b"HEAD")
         self.server_state.total_requests += 1
         self._since = self.loop.time()
-        if self._method == b"GET" and keep_alive and self._limit is None:
+        if self._method == b"GET" and keep_alive:
             self._answered += 1
 
     def _send(self, answer: Answer, *, keep_alive: bool, with_body: bool) -> None:
