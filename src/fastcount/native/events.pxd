@@ -1,7 +1,8 @@
 # Sampled events: of the HITs of each type, a uniform sample per generation (reservoir.pxd), for counter_buffer.
 #
 # Owns: two reservoirs a type, made with its first HIT. `lock` guards them all; a batch takes it once, and walks over
-# its records only if one of them is a HIT. An event that would be kept while max_memory is reached is left out and counted.
+# its records only if one of them is a HIT. An event that would be kept while max_memory is reached is left out and
+# counted.
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
