@@ -289,5 +289,5 @@ def test_the_machine_finds(mutant: type[TwinStore]) -> None:
     machine = type("Mutant", (StoreMachine,), {"make": mutant})
     with pytest.raises(AssertionError):
         run_state_machine_as_test(
-            machine, settings=settings(max_examples=300, phases=[Phase.generate], derandomize=True, database=None)
+            machine, settings=settings(max_examples=5000, phases=[Phase.generate], derandomize=True, database=None)
         )
