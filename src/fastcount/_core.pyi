@@ -44,7 +44,7 @@ class Store:
         max_memory: int = 1 << 30,
         max_types: int = 4096,
         max_sources: int = 65_536,
-        shards: int = 16,
+        shards: int = 8,
         sample_size: int = 100,
         event_size: int = 1000,
         secret: bytes | None = None,

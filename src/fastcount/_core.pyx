@@ -114,7 +114,7 @@ cdef dict books_row(const books_t *b):
 
 cdef class Store:
     def __init__(self, *, uint64_t max_counters=10_000_000, uint64_t max_memory=1 << 30, uint32_t max_types=4096,
-                 uint32_t max_sources=65_536, uint32_t shards=16, uint32_t sample_size=100,
+                 uint32_t max_sources=65_536, uint32_t shards=8, uint32_t sample_size=100,
                  uint32_t event_size=1000, bytes secret=None, dict keys=None,
                  bint require_signature=False):
         cdef hash_key_t key

@@ -114,7 +114,7 @@ class Settings(BaseSettings):
     max_memory: Annotated[Size, Field(ge=1 << 20, le=1 << 46)] = 1 << 30
     max_types: Annotated[int, Field(ge=1, le=65_535)] = 4096
     max_sources: Annotated[int, Field(ge=1, le=1 << 24)] = 65_536
-    shards: Annotated[int, BeforeValidator(_power_of_two), Field(le=256)] = 16
+    shards: Annotated[int, BeforeValidator(_power_of_two), Field(le=256)] = 8
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = "info"
     ready_json: bool = False
 

@@ -12,9 +12,9 @@ from fastcount.native.bottomk cimport bottomk_drain, bottomk_drain_size
 from fastcount.native.events cimport events_take
 from fastcount.native.hll cimport hll_changed, hll_drain
 from fastcount.native.reservoir cimport reservoir_free, reservoir_t
-from fastcount.native.shard cimport shard_t
+from fastcount.native.shard cimport base_of, shard_t
 from fastcount.native.sketch cimport sketch_memory, sketch_t
-from fastcount.native.table cimport DIRTY, ID_MASK, entry_id, entry_t, table_t
+from fastcount.native.table cimport DIRTY, ID_MASK, SKETCHED, entry_id, entry_t, table_t
 
 
 cdef void batch_free(batch_t *b) noexcept nogil:
@@ -99,22 +99,23 @@ cdef int drain_sketch(store_t *s, sketch_t *k, int gen, batch_t *out) noexcept n
 cdef int drain_entry(store_t *s, shard_t *shard, entry_t *e, int gen, batch_t *out) noexcept nogil:
     """Fold an entry's delta into its total, and append what changed. -1: no memory, and nothing has changed."""
     cdef int64_t total
+    cdef int64_t *base = base_of(shard, e)
     cdef uint32_t n = e.meta & ID_MASK
     fc_assert(e.meta & (DIRTY << gen))
     out.item_counts[out.count] = 0
     out.member_sizes[out.count] = 0
-    if e.ext and drain_sketch(s, &shard.sketches.items[e.ext], gen, out) < 0:
+    if e.meta & SKETCHED and drain_sketch(s, &shard.sketches.items[e.ref], gen, out) < 0:
         return -1
-    total = fc_sat_add(e.base, e.delta[gen], &shard.saturated)
+    total = fc_sat_add(base[0], e.delta[gen], &shard.saturated)
     e.meta &= ~(DIRTY << gen)
     e.delta[gen] = 0
-    if total == e.base and out.item_counts[out.count] == 0 and out.member_sizes[out.count] == 0:
+    if total == base[0] and out.item_counts[out.count] == 0 and out.member_sizes[out.count] == 0:
         return 0
     out.types[out.count] = e.type
     out.id_lengths[out.count] = <uint16_t>n
-    out.deltas[out.count] = <int64_t>(<uint64_t>total - <uint64_t>e.base)
+    out.deltas[out.count] = <int64_t>(<uint64_t>total - <uint64_t>base[0])
     memcpy(out.ids + out.ids_size, entry_id(e), n)
-    e.base = total
+    base[0] = total
     out.ids_size += n
     out.items_size += out.item_counts[out.count]
     out.members_size += out.member_sizes[out.count]

@@ -7,9 +7,10 @@ from fastcount.native.atomic cimport fc_load, fc_sat_add, fc_sat_sub, pthread_mu
 from fastcount.native.bottomk cimport BOTTOMK_QUIET, bottomk_init, bottomk_merge, bottomk_t
 from fastcount.native.hash cimport hash_bytes
 from fastcount.native.hll cimport hll_count, hll_error, hll_merge, hll_t
-from fastcount.native.shard cimport shard_of, shard_t, store_enter, store_leave
+from fastcount.native.shard cimport base_of, shard_of, shard_t, sketch_of, store_enter, store_leave
+from fastcount.native.sketch cimport sketch_t
 from fastcount.native.table cimport (
-    ID_MASK, entry_id, entry_size, entry_t, entry_value, table_add, table_find, table_t,
+    FIRST_ENTRY, ID_MASK, SKETCHED, entry_id, entry_size, entry_t, entry_value, table_add, table_find, table_t,
 )
 from fastcount.native.types cimport TYPE_UNKNOWN, types_find
 
@@ -42,8 +43,8 @@ cdef bint store_read(store_t *s, const name_t *name, int64_t *value, int64_t *pe
     value[0] = pending[0] = 0
     if e == NULL:
         return False
-    value[0] = entry_value(e, <int>fc_load(&s.gen))
-    pending[0] = fc_sat_sub(value[0], e.base)
+    value[0] = entry_value(e, base_of(shard, e)[0], <int>fc_load(&s.gen))
+    pending[0] = fc_sat_sub(value[0], base_of(shard, e)[0])
     pthread_mutex_unlock(&shard.lock)
     return True
 
@@ -56,8 +57,8 @@ cdef int64_t store_reset(store_t *s, const name_t *name) noexcept nogil:
     cdef int gen = store_enter(s)
     e = lock_entry(s, name, &shard)
     if e != NULL:
-        value = entry_value(e, gen)
-        before = fc_sat_add(e.base, e.delta[1 - gen], &ignored)
+        value = entry_value(e, base_of(shard, e)[0], gen)
+        before = fc_sat_add(base_of(shard, e)[0], e.delta[1 - gen], &ignored)
         table_add(&shard.table, e, 0, gen, &ignored)
         e.delta[gen] = -before if before != INT64_MIN else INT64_MAX
         pthread_mutex_unlock(&shard.lock)
@@ -69,12 +70,14 @@ cdef uint64_t store_unique(store_t *s, const name_t *name, double *error) noexce
     cdef shard_t *shard = NULL
     cdef entry_t *e = lock_entry(s, name, &shard)
     cdef uint64_t count = 0
+    cdef sketch_t *k
     error[0] = 0
     if e == NULL:
         return 0
-    if e.ext:
-        count = hll_count(&shard.sketches.items[e.ext].unique)
-        error[0] = hll_error(&shard.sketches.items[e.ext].unique)
+    k = sketch_of(shard, e)
+    if k != NULL:
+        count = hll_count(&k.unique)
+        error[0] = hll_error(&k.unique)
     pthread_mutex_unlock(&shard.lock)
     return count
 
@@ -86,15 +89,15 @@ cdef int store_union(store_t *s, uint32_t type, hll_t *out) noexcept nogil:
     cdef entry_t *e
     for i in range(s.n_shards):
         shard = &s.shards[i]
-        at = 8
+        at = FIRST_ENTRY
         merged = 0
         pthread_mutex_lock(&shard.lock)
         while at < shard.table.arena_used:
             e = <entry_t *>(shard.table.arena + at)
             at += entry_size(e.meta & ID_MASK)
-            if e.type != type or e.ext == 0:
+            if e.type != type or not e.meta & SKETCHED:
                 continue
-            outcome = hll_merge(out, &shard.sketches.items[e.ext].unique, 0)
+            outcome = hll_merge(out, &shard.sketches.items[e.ref].unique, 0)
             merged += 1
             if outcome < 0 or merged % UNION_SLICE == 0:
                 pthread_mutex_unlock(&shard.lock)
@@ -112,8 +115,8 @@ cdef int store_sample(store_t *s, const name_t *name, bottomk_t *out) noexcept n
     bottomk_init(out, s.limits.sample_size)
     if e == NULL:
         return 0
-    if e.ext:
-        outcome = bottomk_merge(out, &shard.sketches.items[e.ext].sample, BOTTOMK_QUIET)
+    if e.meta & SKETCHED:
+        outcome = bottomk_merge(out, &shard.sketches.items[e.ref].sample, BOTTOMK_QUIET)
     pthread_mutex_unlock(&shard.lock)
     return outcome
 
@@ -173,7 +176,7 @@ cdef uint64_t store_top(store_t *s, uint32_t type, int by, ranked_t *heap, uint6
         t = &s.shards[shard].table
         pthread_mutex_lock(&s.shards[shard].lock)
         gen = <int>fc_load(&s.gen)
-        at = 8
+        at = FIRST_ENTRY
         while at < t.arena_used:
             e = <entry_t *>(t.arena + at)
             n = e.meta & ID_MASK
@@ -181,9 +184,9 @@ cdef uint64_t store_top(store_t *s, uint32_t type, int by, ranked_t *heap, uint6
             if e.type != type:
                 continue
             if by == BY_VALUE:
-                value = entry_value(e, gen)
-            elif e.ext:
-                value = <int64_t>hll_count(&s.shards[shard].sketches.items[e.ext].unique)
+                value = entry_value(e, base_of(&s.shards[shard], e)[0], gen)
+            elif e.meta & SKETCHED:
+                value = <int64_t>hll_count(&s.shards[shard].sketches.items[e.ref].unique)
             else:
                 continue
             if count < k:

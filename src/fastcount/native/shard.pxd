@@ -15,8 +15,8 @@ from fastcount.native.frame cimport record_t
 from fastcount.native.hash cimport hash_key_t
 from fastcount.native.refusals cimport refusals_t
 from fastcount.native.siphash cimport sipkey_t
-from fastcount.native.sketch cimport sketches_t
-from fastcount.native.table cimport table_t
+from fastcount.native.sketch cimport sketch_t, sketches_t
+from fastcount.native.table cimport SKETCHED, entry_t, table_t
 from fastcount.native.types cimport types_t
 
 cdef enum:
@@ -70,6 +70,16 @@ cdef struct scratch_t:
     uint64_t room           # records
     uint32_t *order
     uint64_t order_room
+
+
+cdef inline int64_t *base_of(const shard_t *shard, const entry_t *e) noexcept nogil:
+    """Where the drained total of a name is."""
+    return &shard.sketches.items[e.ref].base if e.meta & SKETCHED else &shard.table.bases[e.ref]
+
+
+cdef inline sketch_t *sketch_of(const shard_t *shard, const entry_t *e) noexcept nogil:
+    """The sketch of a name, or NULL."""
+    return &shard.sketches.items[e.ref] if e.meta & SKETCHED else NULL
 
 
 cdef inline uint64_t shard_of(const store_t *s, uint64_t hash) noexcept nogil:

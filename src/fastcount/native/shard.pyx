@@ -5,7 +5,7 @@ from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memset
 
 from fastcount.native.atomic cimport (
-    fc_add, fc_count, fc_peek, fc_prefetch, fc_sub, pthread_mutex_destroy, pthread_mutex_init, pthread_mutex_lock,
+    fc_add, fc_count, fc_peek, fc_sub, pthread_mutex_destroy, pthread_mutex_init, pthread_mutex_lock,
     pthread_mutex_unlock,
 )
 from fastcount.native.events cimport events_free, events_init, events_offer_one
@@ -15,19 +15,22 @@ from fastcount.native.murmur cimport murmur64a
 from fastcount.native.refusals cimport refusals_count, refusals_free, refusals_init
 from fastcount.native.siphash cimport siphash53, sipkey_t
 from fastcount.native.sketch cimport (
-    SKETCH_STEP, member_t, sketch_add, sketch_memory, sketch_prefetch, sketch_t, sketches_cost, sketches_free,
-    sketches_new,
+    SKETCH_STEP, member_t, sketch_add, sketch_memory, sketch_prefetch, sketch_prefetch_data, sketch_t, sketches_cost,
+    sketches_free, sketches_new,
 )
 from fastcount.native.table cimport (
-    DIRTY, ID_MASK, entry_id, entry_t, entry_value, table_add, table_cost, table_find, table_free, table_init,
-    table_insert, table_mark, table_memory, table_prefetch,
+    DIRTY, ID_MASK, SKETCHED, entry_id, entry_t, entry_value, table_add, table_cost, table_find, table_free, table_init,
+    table_insert, table_mark, table_memory, table_prefetch, table_prefetch_slot,
 )
 from fastcount.native.types cimport (
     TYPE_UNKNOWN, type_t, types_find, types_free, types_init, types_intern,
 )
 
 cdef enum:
-    AHEAD = 12  # records whose entries are prefetched before they are needed (measured: bench/micro)
+    # how many records before it is applied a record's slot, and then its entry, is asked for (measured: bench/micro; a
+    # slot asked for much earlier has left the first cache again)
+    FAR_AHEAD = 32
+    AHEAD = 12
     BLOCK = 32  # records with members that go through the stages of fetching together
 
 
@@ -133,19 +136,21 @@ cdef entry_t *insert(store_t *s, shard_t *shard, uint64_t hash, uint32_t type, c
     return e
 
 
-cdef sketch_t *sketch_of(store_t *s, shard_t *shard, entry_t *e) noexcept nogil:
-    """The sketch of an entry, made if it has none yet and memory allows; else NULL."""
-    cdef uint64_t cost
-    if e.ext == 0:
-        cost = sketches_cost(&shard.sketches)
-        if fc_peek(&s.memory) + cost + SKETCH_STEP > s.limits.max_memory:
-            return NULL
-        e.ext = sketches_new(&shard.sketches, s.limits.sample_size)
-        if e.ext == 0:
-            return NULL
-        fc_add(&s.memory, cost)
-        fc_count(&s.sketches, 1)
-    return &shard.sketches.items[e.ext]
+cdef sketch_t *make_sketch(store_t *s, shard_t *shard, entry_t *e) noexcept nogil:
+    """The sketch of an entry that has none yet, if memory allows; else NULL."""
+    cdef uint64_t cost = sketches_cost(&shard.sketches)
+    cdef uint32_t place
+    if fc_peek(&s.memory) + cost + SKETCH_STEP > s.limits.max_memory:
+        return NULL
+    place = sketches_new(&shard.sketches, s.limits.sample_size)
+    if place == 0:
+        return NULL
+    shard.sketches.items[place].base = shard.table.bases[e.ref]
+    e.ref = place
+    e.meta |= SKETCHED
+    fc_add(&s.memory, cost)
+    fc_count(&s.sketches, 1)
+    return &shard.sketches.items[place]
 
 
 cdef inline void member_of(store_t *s, member_t *m, int op, const uint8_t *bytes, uint32_t n) noexcept nogil:
@@ -157,9 +162,11 @@ cdef inline void member_of(store_t *s, member_t *m, int op, const uint8_t *bytes
 
 
 cdef inline void apply_member(store_t *s, shard_t *shard, entry_t *e, const member_t *m, int gen) noexcept nogil:
-    cdef sketch_t *k = sketch_of(s, shard, e)
+    cdef sketch_t *k = sketch_of(shard, e)
     cdef uint64_t before, after
     cdef int outcome = -1
+    if k == NULL:
+        k = make_sketch(s, shard, e)
     if k != NULL:
         before = sketch_memory(k)
         outcome = sketch_add(k, m, gen, fc_peek(&s.memory) + SKETCH_STEP <= s.limits.max_memory)
@@ -198,9 +205,13 @@ cdef uint64_t apply_plain(store_t *s, shard_t *shard, const uint8_t *base, const
                           const uint32_t *order, uint64_t n, int gen) noexcept nogil:
     """Records of one shard without members; returns how many were refused."""
     cdef uint64_t i, refused = 0
+    for i in range(FAR_AHEAD if FAR_AHEAD < n else n):
+        table_prefetch_slot(&shard.table, records[order[i]].hash)
     for i in range(AHEAD if AHEAD < n else n):
         table_prefetch(&shard.table, records[order[i]].hash)
     for i in range(n):
+        if i + FAR_AHEAD < n:
+            table_prefetch_slot(&shard.table, records[order[i + FAR_AHEAD]].hash)
         if i + AHEAD < n:
             table_prefetch(&shard.table, records[order[i + AHEAD]].hash)
         refused += apply_one(s, shard, base, &records[order[i]], gen) == NULL
@@ -216,10 +227,16 @@ cdef uint64_t apply_members(store_t *s, shard_t *shard, const uint8_t *base, rec
     cdef uint64_t i, at = 0, size, refused = 0
     cdef const record_t *r
     cdef entry_t *e
+    for i in range(2 * BLOCK if 2 * BLOCK < n else n):
+        table_prefetch_slot(&shard.table, records[order[i]].hash)
+    for i in range(BLOCK if BLOCK < n else n):
+        table_prefetch(&shard.table, records[order[i]].hash)
     while at < n:
         size = n - at if n - at < BLOCK else BLOCK
-        for i in range(size):
-            table_prefetch(&shard.table, records[order[at + i]].hash)
+        for i in range(at + 2 * BLOCK, at + 3 * BLOCK if at + 3 * BLOCK < n else n):
+            table_prefetch_slot(&shard.table, records[order[i]].hash)
+        for i in range(at + BLOCK, at + 2 * BLOCK if at + 2 * BLOCK < n else n):
+            table_prefetch(&shard.table, records[order[i]].hash)
         for i in range(size):
             r = &records[order[at + i]]
             places[i] = 0
@@ -228,13 +245,12 @@ cdef uint64_t apply_members(store_t *s, shard_t *shard, const uint8_t *base, rec
                 continue
             member_of(s, &members[i], members[i].op, base + r.member, r.member_length)
             e = table_find(&shard.table, r.hash, r.type, base + r.id, r.op_length & ID_MASK)
-            if e != NULL and e.ext != 0:
-                places[i] = e.ext
-                fc_prefetch(&shard.sketches.items[e.ext])
-                fc_prefetch(&shard.sketches.items[e.ext].sample)
+            if e != NULL and e.meta & SKETCHED:
+                places[i] = e.ref
+                sketch_prefetch(&shard.sketches.items[e.ref])
         for i in range(size):
             if places[i]:
-                sketch_prefetch(&shard.sketches.items[places[i]], &members[i])
+                sketch_prefetch_data(&shard.sketches.items[places[i]], &members[i])
         for i in range(size):
             e = apply_one(s, shard, base, &records[order[at + i]], gen)
             if e == NULL:
@@ -262,8 +278,6 @@ cdef int64_t store_apply(store_t *s, scratch_t *c, const uint8_t *base, record_t
     for i in range(n):
         r = &records[i]
         k = shard_of(s, r.hash)
-        # a hint: index and mask may be moving, which a prefetch does not mind
-        fc_prefetch(&s.shards[k].table.index[r.hash & s.shards[k].table.mask])
         place[k] += 1
         members |= r.op_length >= OP_SEEN << 10
     first[0] = 0
@@ -316,7 +330,7 @@ cdef int store_incr(store_t *s, const uint8_t *type, uint32_t type_length, const
     if e != NULL:
         if op <= OP_ADD or op == OP_HIT:
             table_add(&shard.table, e, delta, gen, &shard.saturated)
-        value[0] = entry_value(e, gen)
+        value[0] = entry_value(e, base_of(shard, e)[0], gen)
         if op >= OP_SEEN:
             apply_member(s, shard, e, &m, gen)
     pthread_mutex_unlock(&shard.lock)

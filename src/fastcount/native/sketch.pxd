@@ -1,10 +1,10 @@
 # What a name has beside its total: its uniques and the sample of its members.
 #
-# Owns: a shard's sketches in one growing array. An entry's `ext` is its place in it, 0: none. The shard's lock guards
-# them. Past max_memory no sketch grows any more and no new one is made: the members that this concerns are refused
-# and counted, the increment of their HIT stands.
+# Owns: a shard's sketches in one growing array. The `ref` of a sketched entry is its place in it. The shard's lock
+# guards them. Past max_memory no sketch grows any more and no new one is made: the members that this concerns are
+# refused and counted, the increment of their HIT stands.
 
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from fastcount.native.bottomk cimport bottomk_memory, bottomk_prefetch_members, bottomk_t
 from fastcount.native.atomic cimport fc_prefetch
@@ -18,6 +18,7 @@ cdef enum:
 cdef struct sketch_t:
     hll_t unique
     bottomk_t sample
+    int64_t base           # of the name: see table.pxd
 
 cdef struct sketches_t:
     sketch_t *items
@@ -38,7 +39,12 @@ cdef inline uint64_t sketch_memory(const sketch_t *k) noexcept nogil:
     return k.unique.bytes + bottomk_memory(&k.sample)
 
 
-cdef inline void sketch_prefetch(const sketch_t *k, const member_t *m) noexcept nogil:
+cdef inline void sketch_prefetch(const sketch_t *k) noexcept nogil:
+    fc_prefetch(k)
+    fc_prefetch(<const uint8_t *>k + sizeof(sketch_t) - 1)
+
+
+cdef inline void sketch_prefetch_data(const sketch_t *k, const member_t *m) noexcept nogil:
     """Ask for what sketch_add will look at; the struct itself should be near by now."""
     if m.op != OP_SAMPLE and k.unique.data != NULL:
         hll_prefetch(&k.unique, m.murmur)
