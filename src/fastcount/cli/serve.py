@@ -68,7 +68,7 @@ def serve(
     ] = None,
     shards: Annotated[
         str | None,
-        _option("--shards", "N", _LIMITS, "Parts of the store, each with a lock: a power of two to 256. Default 16."),
+        _option("--shards", "N", _LIMITS, "Parts of the store, each with a lock: a power of two to 256. Default 8."),
     ] = None,
     data_dir: Annotated[
         str | None,
