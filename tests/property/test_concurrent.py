@@ -1,5 +1,6 @@
 """Threads that apply, swap, read and reset at once. Nothing waits for time: a test runs until enough has happened."""
 
+import socket
 import sys
 import threading
 from collections import Counter
@@ -9,7 +10,7 @@ from itertools import chain, count
 
 import pytest
 
-from fastcount._core import Store
+from fastcount._core import Store, UdpReceiver
 from fastcount.errors import LimitReached
 from twin import frames
 
@@ -238,3 +239,40 @@ def test_a_source_is_counted_once_however_many_deliver_its_frames() -> None:
     assert store.read(b"t", b"a") == (n, n, 0)
     (row,) = store.sources()
     assert (row["frames"], row["records"], row["lost"], row["duplicate_records"]) == (n, 2 * n, 0, 4 * n)
+
+
+def test_a_source_that_is_heard_is_not_evicted_by_a_thread_whose_clock_reading_is_older() -> None:
+    """A worker reads the clock once a batch: what another thread heard meanwhile is later than that, and not an age."""
+    store = Store(max_sources=1)
+    door = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    door.bind(("127.0.0.1", 0))
+    door.setblocking(False)
+    receiver = UdpReceiver(store, door.fileno())
+    filler = b"".join(b"\x21%c" % (97 + i % 26) for i in range(16_000))
+    stop = threading.Event()
+
+    def mine(seq: int) -> bytes:
+        return frames.header(7, seq, seq) + frames.type_record(b"t") + b"\x21x"
+
+    def others() -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            sender.connect(door.getsockname())
+            for source in count(100):
+                if stop.is_set():
+                    receiver.stop()
+                    return
+                sender.send(frames.header(source, 0, 0) + frames.type_record(b"t") + filler)
+
+    for seq in (0, 1):  # a source of a single frame may be evicted at once
+        store.apply(mine(seq), b"me")
+    with door, running(receiver.run, others):
+        try:
+            seq = 1
+            while store.stats()["sources"]["untracked_frames"] < 200 and not store.stats()["sources"]["evicted"]:
+                seq += 1
+                store.apply(mine(seq), b"me")
+        finally:
+            stop.set()
+    stats = store.stats()["sources"]
+    assert (stats["evicted"], stats["lost"]) == (0, 0)
+    assert [row["frames"] for row in store.sources()] == [seq + 1]

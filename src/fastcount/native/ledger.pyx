@@ -81,7 +81,8 @@ cdef bint evict_one(ledger_t *l, uint32_t *index, uint64_t now_ns) noexcept nogi
     for i in range(PROBE if PROBE < l.maximum else l.maximum):
         at = (l.hand + i) % l.maximum
         s = &l.items[at]
-        if now_ns - s.heard_ns < IDLE_NS and s.books.frames + s.books.malformed > 1:
+        # not now - heard: another thread's clock reading may be the later one of the two
+        if now_ns < s.heard_ns + IDLE_NS and s.books.frames + s.books.malformed > 1:
             continue
         if not found or s.heard_ns < l.items[best].heard_ns:
             best = at
