@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from fastcount import wire
-from fastcount._core import Store
+from fastcount._core import Store, UdpReceiver
 from fastcount.address import HostPort, pack_address
 from fastcount.ingest import udp
 
@@ -178,6 +178,39 @@ def test_a_reader_whose_socket_breaks_is_reported() -> None:
             return await asyncio.wait_for(died, 30)
 
     assert "closed" in asyncio.run(life())
+
+
+def test_a_reader_whose_socket_broke_can_still_be_stopped() -> None:
+    async def life() -> bool:
+        door = udp.UdpDoor(Store(), udp.open_sockets(ANY, 1, 1 << 16, gro=False), workers=0, on_death=lambda why: None)
+        sock = door._sockets[0]
+        door._reader._sock = Scripted(*[OSError(errno.EBADF, "closed")] * 9)  # type: ignore[union-attr,assignment]
+        door.start()
+        stopped = await door.stop(10.0)
+        assert sock.fileno() == -1
+        return stopped
+
+    assert asyncio.run(life())
+
+
+def test_a_worker_that_is_stopped_reads_all_that_is_queued_however_long_that_takes() -> None:
+    """Full buffers of what is slow to apply: names that a limit refuses, more than a second of it."""
+    frame = wire.encode_header() + wire.encode_type(b"t")
+    frame += b"".join(b"\x23%03x" % (i % 4096) for i in range((65_507 - len(frame)) // 4))
+    door = udp.open_sockets(ANY, 1, 64 << 20, gro=False)[0]
+    store = Store(max_counters=1)
+    receiver = UdpReceiver(store, door.fileno())
+    with door, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sender.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+        sender.connect(door.getsockname())
+        for _ in range(1000):
+            sender.send(frame)
+        udp._refuse_new(door)
+        receiver.stop()
+        receiver.run()
+        with pytest.raises(BlockingIOError):
+            door.recv(1)
+    assert receiver.stats()["frames"] == store.stats()["frames"] > 0
 
 
 def test_packing_is_remembered_for_the_same_sender() -> None:

@@ -209,7 +209,11 @@ class UdpDoor:
             self._loop.remove_reader(self._sockets[0])
             more = True
             while more:
-                more = self._reader.read_some() > 0
+                try:
+                    more = self._reader.read_some() > 0
+                except OSError as error:  # the socket is broken, which may be why we stop
+                    log.error("reading UDP failed: %s", error)
+                    break
                 await asyncio.sleep(0)
         for receiver in self._native:
             receiver.stop()

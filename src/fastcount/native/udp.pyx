@@ -117,7 +117,7 @@ cdef extern from * nogil:
     int fc_wait(int fd, int wake, int ms)
 
 cdef enum:
-    LAST_READ_NS = 1_000_000_000  # after udp_stop a flood is read for this long at most
+    LAST_READ_NS = 30_000_000_000  # after udp_stop a flood is read for this long; who stops gives up sooner, and says so
 
 
 cdef int udp_init(udp_t *u, int fd) noexcept nogil:
@@ -182,17 +182,16 @@ cdef void message(udp_t *u, fc_vector *v, int i, int gen, uint64_t now) noexcept
 
 cdef int udp_run(udp_t *u) noexcept nogil:
     cdef fc_vector *v = <fc_vector *>u.vector
-    cdef uint64_t now, deadline = 0
+    cdef uint64_t now = 0, deadline = 0
     cdef int n, i, gen
     while True:
+        if deadline and now > deadline:  # before the read: what was received is counted
+            return 0
         fc_vector_prepare(v, u.buffers, VECTOR, BUFFER)
         n = fc_receive(u.fd, v, VECTOR)
         now = monotonic_ns()
-        if fc_load(&u.stopping):
-            if deadline == 0:
-                deadline = now + LAST_READ_NS
-            if now > deadline:
-                return 0
+        if deadline == 0 and fc_load(&u.stopping):
+            deadline = now + LAST_READ_NS
         if n > 0:
             fc_count(&u.batches, 1)
             gen = store_enter(u.intake.store)
