@@ -5,6 +5,7 @@ import socket
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.number cimport PyNumber_Index
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
@@ -177,7 +178,7 @@ cdef class Store:
         if self.ready:
             pthread_mutex_destroy(&self.apply_lock)
 
-    def apply(self, frame, bytes address=b""):
+    def apply(self, frame, bytes address not None=b""):
         cdef Py_buffer view
         cdef address_t sender
         cdef frame_t f
@@ -221,7 +222,7 @@ cdef class Store:
         return Applied(VERDICTS[verdict], f.records, refused)
 
     def incr(self, bytes type not None, bytes id not None, delta=1, bytes member=None):
-        cdef int64_t value = 0, d = delta
+        cdef int64_t value = 0, d = PyNumber_Index(delta)  # a float is no count
         cdef int outcome
         check_type(type)
         check_text("id", id, MAX_ID)

@@ -130,7 +130,7 @@ cdef int drain_shard(store_t *s, shard_t *shard, int gen, batch_t *out) noexcept
     cdef entry_t *e
     cdef int outcome = 0
     pthread_mutex_lock(&shard.lock)
-    words = (t.arena_used >> 9) + 1 if t.dirty_count[gen] else 0
+    words = (t.arena_used + 511) >> 9 if t.dirty_count[gen] else 0  # the arena may be full to its last byte
     for word in range(words):
         while t.dirty[gen][word]:
             e = <entry_t *>(t.arena + ((word << 6 | <uint64_t>fc_ctz(t.dirty[gen][word])) << 3))
