@@ -117,7 +117,7 @@ cdef extern from * nogil:
     int fc_wait(int fd, int wake, int ms)
 
 cdef enum:
-    LAST_READ_NS = 30_000_000_000  # after udp_stop a flood is read for this long; who stops gives up sooner, and says so
+    LAST_READ_NS = 30_000_000_000  # of a flood, after udp_stop; who stops it gives up sooner, and says so
 
 
 cdef int udp_init(udp_t *u, int fd) noexcept nogil:
