@@ -201,6 +201,12 @@ def test_lines_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "b.gz").write_bytes(gzip.compress(b"a\n" * 1000)[:-10])
     with pytest.raises(FastcountError, match="reading"):
         list(Lines(str(tmp_path / "b.gz")))
+    packed = bytearray(gzip.compress(b"".join(b"%d\n" % (i * i) for i in range(10_000))))
+    for i in range(3000, 3010):
+        packed[i] ^= 0xFF
+    (tmp_path / "c.gz").write_bytes(packed)
+    with pytest.raises(FastcountError, match="reading"):
+        list(Lines(str(tmp_path / "c.gz")))
 
 
 def test_load_accounts_for_every_line(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import gzip
 import io
 import os
 import sys
+import zlib
 from collections.abc import Iterator
 from typing import BinaryIO, cast
 
@@ -56,7 +57,7 @@ class Lines:
                     yield None
                 else:
                     yield line.rstrip(b"\r\n")
-        except (OSError, EOFError) as error:  # gzip.BadGzipFile is an OSError
+        except (OSError, EOFError, zlib.error) as error:  # gzip.BadGzipFile is an OSError
             reason = getattr(error, "strerror", None) or str(error)
             raise FastcountError(f"reading {self.path} failed: {reason}") from None
 
