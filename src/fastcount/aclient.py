@@ -102,7 +102,7 @@ class AsyncClient(Recorder):
                 await asyncio.wait((task,))
                 done = await self._drain(deadline)
         finally:
-            self._pump.abandon()
+            self._abandon()
             if self._pump.begun:
                 self._pump.end()
             self._sender.close()

@@ -117,7 +117,7 @@ class Client(Recorder):
         done = self._drain(deadline)
         if self._sending.acquire(timeout=max(GRACE, deadline - time.monotonic())):
             try:
-                self._pump.abandon()
+                self._abandon()
                 if self._pump.begun:
                     self._pump.end()
             finally:

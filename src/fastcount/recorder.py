@@ -229,16 +229,29 @@ class Recorder:
     def _work(self, deadline: float) -> Iterator[float]:
         """Send what is under way, then all that is in the buffer now; `deadline` and result as for `Pump.run`."""
         yield from self._pump.run(deadline)
-        if self._pump.idle and self._lock.acquire(timeout=_timeout(deadline)):
-            try:
-                self._fetch_aside()
-                counts, self._counts = self._counts, {}
-                rows, self._rows = self._rows, {}
-                self._pending = 0
-            finally:
-                self._unlock()
-            self._pump.load(counts, rows)
+        if self._pump.idle and self._load(_timeout(deadline)):
             yield from self._pump.run(deadline)
+
+    def _abandon(self) -> None:
+        """After `_finish`: give up what is under way and what is in the buffer. It is numbered and counted as sent, so
+        the server reports it as lost."""
+        self._pump.abandon()
+        if self._load(_PAUSE):
+            self._pump.abandon()
+
+    def _load(self, timeout: float) -> bool:
+        """Hand the buffer to the pump, which is idle. False if the lock could not be had."""
+        if not self._lock.acquire(timeout=timeout):
+            return False
+        try:
+            self._fetch_aside()
+            counts, self._counts = self._counts, {}
+            rows, self._rows = self._rows, {}
+            self._pending = 0
+        finally:
+            self._unlock()
+        self._pump.load(counts, rows)
+        return True
 
     def _finish(self, deadline: float) -> None:
         """Take no more calls; those that were put aside before are still taken."""

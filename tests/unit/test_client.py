@@ -308,6 +308,25 @@ def test_close_is_final(peer, client):
     assert peer.is_silent()
 
 
+def test_close_accounts_for_what_it_could_not_send(peer):
+    """One batch is under way at a record a second, and another one is in the buffer, when there is no more time."""
+    client = Client(port=peer.port, flush_interval=3600, max_datagram=64, max_rate=1.0)
+    for i in range(100):
+        client.incr("t", f"{i:020}")
+    assert not client.flush(0.0)
+    for i in range(50):
+        client.incr("t", f"late {i}")
+    assert not client.close(0.0)
+    for i in range(50):
+        client.incr("t", f"late {i}")
+    stats = client.stats
+    assert (stats.pending, stats.records + stats.dropped) == (0, 200)
+    frames = [peer.receive()]
+    while not frames[-1].end:
+        frames.append(peer.receive())
+    assert frames[-1].sent == 150, "so the server knows of what was lost"
+
+
 def test_a_client_that_is_let_go_of_sends_what_it_has(peer):
     client = Client(port=peer.port, flush_interval=0.001)
     client.incr("t", "x")

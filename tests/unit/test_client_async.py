@@ -205,3 +205,15 @@ def test_uvloop(peer):
 
     uvloop.run(main())
     assert totals(peer.until_end()) == {("t", "x"): 1}
+
+
+def test_close_before_start_accounts_for_what_was_given():
+    async def main():
+        client = AsyncClient(port=9)
+        client.incr("t", "x")
+        client.hit("t", "x", "m")
+        assert await client.close() is False
+        return client.stats
+
+    stats = asyncio.run(main())
+    assert (stats.pending, stats.dropped, stats.records) == (0, 2, 0)
