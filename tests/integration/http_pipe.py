@@ -43,6 +43,7 @@ class Pipe:
         self.reading = True
         self.protocol: Any = None
         self.high_water: int | None = None
+        self.unread = 0
 
     def connect(self, protocol: Any) -> None:
         self.protocol = protocol
@@ -69,8 +70,13 @@ class Pipe:
             self.closing = True
             asyncio.get_running_loop().call_soon(self.protocol.connection_lost, None)
 
+    abort = close
+
     def is_closing(self) -> bool:
         return self.closing
+
+    def get_write_buffer_size(self) -> int:
+        return self.unread
 
     def pause_reading(self) -> None:
         self.reading = False

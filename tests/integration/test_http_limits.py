@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from http_pipe import Pipe, Server, talk
 
-from fastcount.api import hot, intake
+from fastcount.api import fair, hot, intake
 from fastcount.api.bodies import MAX_INCREMENT
 
 GET = b"GET /v1/counter/t/a HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -186,6 +186,89 @@ def test_a_peer_that_does_not_read_is_not_answered_further() -> None:
         assert server.store.read(b"t", b"a").value == 50
 
     run(scenario())
+
+
+def test_a_peer_that_reads_nothing_at_all_is_given_up() -> None:
+    async def scenario() -> None:
+        pipe = Server().connect()
+        pipe.feed(GET)
+        pipe.protocol.pause_writing()
+        pipe.unread = 1000
+        for unread, given_up in ((1000, False), (999, False), (999, True)):  # a byte is progress
+            pipe.unread = unread
+            pipe.protocol._unread_since -= fair.SEND_TIMEOUT
+            pipe.protocol.timeout_keep_alive_handler()
+            assert pipe.closing == given_up
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("request_", [GET, COLD, INCREMENT, b"GET /v1/stats HTTP/1.1\r\n\r\n"])
+@pytest.mark.parametrize("eof", [False, True])
+def test_what_is_parsed_ahead_is_bounded_and_all_is_answered(request_: bytes, eof: bool) -> None:
+    """A parsed request takes some hundred times its bytes: a buffer full of them was 80 MB, and held up the loop."""
+
+    async def scenario() -> None:
+        server = Server()
+        pipe, other = server.connect(), server.connect()
+        most = fair.MAX_AHEAD + fair.SLICE // len(request_) + 1
+        n = 4 * most
+        half = len(request_) * n // 2 + 5
+        stream = COLD + request_ * n
+        if eof:
+            pipe.feed(stream)
+            assert pipe.protocol.eof_received()
+        else:
+            pipe.feed(stream[:half])
+            pipe.feed(stream[half:])
+        ready: Any = asyncio.get_running_loop()._ready  # type: ignore[attr-defined]
+        other.feed(GET)
+        assert statuses(other) == [200]
+        assert len(statuses(pipe)) < n
+        while ready:
+            assert len(pipe.protocol.pipeline) <= most
+            await asyncio.sleep(0)
+        assert statuses(pipe) == [200] * (n + 1)
+        assert pipe.closing == eof
+        if request_ is INCREMENT:
+            assert server.store.read(b"t", b"a").value == n
+
+    run(scenario())
+
+
+def test_large_bodies_come_in_between_pipelined_requests() -> None:
+    async def scenario() -> None:
+        server = Server()
+        body = b"[" + b",".join([b'{"type":"t","id":"a"}'] * 20_000) + b"]"
+        post = UPLOAD.replace(b"100", b"%d" % len(body))
+        stream = (INCREMENT * 500 + post + body + COLD * 300) * 2
+        pipe = server.connect()
+        for at in range(0, len(stream), 250_000):
+            pipe.feed(stream[at : at + 250_000])
+        while len(statuses(pipe)) < 1602:  # noqa: ASYNC110 - a thread parses the bodies
+            await asyncio.sleep(0.001)
+        await server.settle()
+        assert statuses(pipe) == [200] * 1602
+        assert server.store.read(b"t", b"a").value == 41_000
+
+    run(scenario())
+
+
+def test_a_connection_lost_under_pipelined_requests_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario() -> None:
+        server = Server()
+        pipe = server.connect()
+        pipe.high_water = 1000
+        pipe.feed(COLD * 100)
+        await server.settle()
+        assert server.state.tasks
+        pipe.closing = True
+        pipe.protocol.connection_lost(ConnectionResetError())
+        await server.settle()
+        assert not server.state.tasks
+
+    run(scenario())
+    assert not caplog.records
 
 
 def test_all_bodies_together_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

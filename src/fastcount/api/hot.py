@@ -11,7 +11,9 @@
    request line, so it would say the same again.
 
 What uvicorn leaves open is closed here as well: heads are bounded, a request that does not arrive in time is given up,
-an Upgrade is ignored without losing the body, errors are JSON and never overtake the answers before them.
+as is an answer that nobody reads, no more than a few requests are parsed ahead of the one being answered, and no
+connection keeps the loop for long; an Upgrade is ignored without losing the body, errors are JSON and never overtake
+the answers before them.
 """
 
 import asyncio
@@ -23,11 +25,11 @@ import httptools
 from starlette.datastructures import State
 from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, Scope
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from fastcount.api import paths, responses
 from fastcount.api.bodies import MAX_INCREMENT
+from fastcount.api.fair import SEND_TIMEOUT, FairProtocol
 from fastcount.api.operations import Operations
 from fastcount.api.responses import CLOSE, Answer, error
 
@@ -47,7 +49,7 @@ _OVERLOADED: Final = error(
 )
 
 
-class HotProtocol(HttpToolsProtocol):
+class HotProtocol(FairProtocol):
     """One connection."""
 
     operations: Operations
@@ -79,7 +81,6 @@ class HotProtocol(HttpToolsProtocol):
         self._fresh = True  # something of use came in this buffer
         self._last_words: bytes | None = None  # an error to send, then to close, when all before it is answered
         self._stopped = False  # no more requests are taken
-        self._eof = False
         self._since = 0.0  # of the last progress, by the loop's clock
         self._head_200 = b""  # a rendered head, of self._head_of
         self._head_of: list[tuple[bytes, bytes]] | None = None
@@ -101,8 +102,11 @@ class HotProtocol(HttpToolsProtocol):
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """A client may close its side after the last request: it still gets its answers."""
-        self._eof = self._stopped = True
+        self._eof = True
         self._plain = None
+        if self._held:
+            return True
+        self._stopped = True
         return self._unfinished() and not self._in_message
 
     def shutdown(self) -> None:
@@ -123,18 +127,21 @@ class HotProtocol(HttpToolsProtocol):
             limit = max(RECEIVE_TIMEOUT, self.timeout_keep_alive)
         else:
             limit = self.timeout_keep_alive
-        waits_for_us = self._unfinished() and not (self._in_message and self._cold)
-        left = limit if waits_for_us or self.flow.write_paused else self._since + limit - self.loop.time()
+        waits_for_us = self._held or (self._unfinished() and not (self._in_message and self._cold))
+        if self.flow.write_paused:
+            if self._nobody_reads():
+                self.transport.abort()
+                return
+            left = min(limit, SEND_TIMEOUT)
+        else:
+            self._unread = 0
+            left = limit if waits_for_us else self._since + limit - self.loop.time()
         if left > 0:
             self.timeout_keep_alive_task = self.loop.call_later(left, self.timeout_keep_alive_handler)
         elif self._in_message:
             self._refuse(error(408, "timeout", f"the request did not arrive within {RECEIVE_TIMEOUT:.0f} s"))
         else:
             self.transport.close()
-
-    def _unfinished(self) -> bool:
-        """A cycle on this connection is not answered yet."""
-        return self.cycle is not None and not self.cycle.response_complete
 
     def _overloaded(self) -> bool:
         return self._limit is not None and max(len(self.connections), len(self.tasks)) >= self._limit
@@ -148,6 +155,7 @@ class HotProtocol(HttpToolsProtocol):
             and not self._in_message
             and (self.cycle is None or self.cycle.response_complete)
             and not self.flow.write_paused
+            and not self._held
             and not self._overloaded()
         ):
             state = self.server_state
@@ -159,8 +167,7 @@ class HotProtocol(HttpToolsProtocol):
                 state.total_requests += 1
                 self._since = self.loop.time()
                 return
-        if not self._stopped:
-            self._parse(data)
+        self._receive(data)
 
     def _parse(self, data: bytes) -> None:
         line_end = -1 if self._in_message or not data.startswith(b"GET ") else data.find(b" HTTP/1.1\r\n")
@@ -352,10 +359,14 @@ class HotProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         self._since = self.loop.time()
-        self.flow.resume_reading()
-        if self.pipeline:
-            cycle, app = self.pipeline.pop()
-            self._start_asgi_task(cycle, app)
+        waiting = self.pipeline.pop() if self.pipeline else None
+        if not self._full():
+            self.flow.resume_reading()
+        self._go_on_soon()
+        if waiting is not None:
+            self._start_asgi_task(*waiting)
+        elif self._held:
+            pass  # what comes next is in there
         elif self._last_words is not None:
             self.transport.write(self._last_words)
             self.transport.close()
@@ -370,6 +381,7 @@ class HotProtocol(HttpToolsProtocol):
             return
         self._stopped = True
         self._plain = self._hot = None
+        self._let_go()
         before = self._unfinished()
         if self._in_message and self._cold:
             if self.cycle.response_complete:  # it was answered before its body was whole
