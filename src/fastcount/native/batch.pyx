@@ -1,7 +1,7 @@
 """See batch.pxd."""
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc, free, malloc, realloc
+from libc.stdlib cimport free
 from libc.string cimport memcpy, memset
 
 from fastcount.native.atomic cimport (
@@ -10,6 +10,7 @@ from fastcount.native.atomic cimport (
 )
 from fastcount.native.bottomk cimport bottomk_drain, bottomk_drain_size
 from fastcount.native.events cimport events_take
+from fastcount.native.heap cimport heap_alloc, heap_resized, heap_zeroed
 from fastcount.native.hll cimport hll_changed, hll_drain
 from fastcount.native.reservoir cimport reservoir_free, reservoir_t
 from fastcount.native.shard cimport base_of, shard_t
@@ -46,13 +47,13 @@ cdef void swap_free(swap_t *w) noexcept nogil:
 cdef int reserve_rows(batch_t *b, uint64_t count, uint64_t ids_size, uint64_t types) noexcept nogil:
     """Room for what is known before draining; what sketches add is not."""
     memset(b, 0, sizeof(batch_t))
-    b.types = <uint16_t *>malloc(count * sizeof(uint16_t) + 1)
-    b.id_lengths = <uint16_t *>malloc(count * sizeof(uint16_t) + 1)
-    b.deltas = <int64_t *>malloc(count * sizeof(int64_t) + 1)
-    b.item_counts = <uint32_t *>malloc(count * sizeof(uint32_t) + 1)
-    b.member_sizes = <uint32_t *>malloc(count * sizeof(uint32_t) + 1)
-    b.ids = <uint8_t *>malloc(ids_size + 1)
-    b.events = <reservoir_t *>calloc(types + 1, sizeof(reservoir_t))
+    b.types = <uint16_t *>heap_alloc(count * sizeof(uint16_t) + 1)
+    b.id_lengths = <uint16_t *>heap_alloc(count * sizeof(uint16_t) + 1)
+    b.deltas = <int64_t *>heap_alloc(count * sizeof(int64_t) + 1)
+    b.item_counts = <uint32_t *>heap_alloc(count * sizeof(uint32_t) + 1)
+    b.member_sizes = <uint32_t *>heap_alloc(count * sizeof(uint32_t) + 1)
+    b.ids = <uint8_t *>heap_alloc(ids_size + 1)
+    b.events = <reservoir_t *>heap_zeroed((types + 1) * sizeof(reservoir_t))
     if (b.types == NULL or b.id_lengths == NULL or b.deltas == NULL or b.item_counts == NULL
             or b.member_sizes == NULL or b.ids == NULL or b.events == NULL):
         batch_free(b)
@@ -67,14 +68,14 @@ cdef int reserve_sketch(batch_t *b, uint64_t items, uint64_t members) noexcept n
     cdef void *p
     if b.items_size + items > b.items_room:
         room = b.items_room + b.items_room // 2 + items + 1024
-        p = realloc(b.items, room * sizeof(uint32_t))
+        p = heap_resized(b.items, room * sizeof(uint32_t))
         if p == NULL:
             return -1
         b.items = <uint32_t *>p
         b.items_room = room
     if b.members_size + members > b.members_room:
         room = b.members_room + b.members_room // 2 + members + 4096
-        p = realloc(b.members, room)
+        p = heap_resized(b.members, room)
         if p == NULL:
             return -1
         b.members = <uint8_t *>p

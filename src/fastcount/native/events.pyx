@@ -8,6 +8,7 @@ from fastcount.native.atomic cimport (
     fc_add, fc_peek, fc_sub, pthread_mutex_destroy, pthread_mutex_init, pthread_mutex_lock, pthread_mutex_unlock,
 )
 from fastcount.native.frame cimport OP_HIT, record_t
+from fastcount.native.heap cimport heap_zeroed
 from fastcount.native.reservoir cimport (
     reservoir_free, reservoir_init, reservoir_memory, reservoir_offer, reservoir_pass,
     reservoir_seen, reservoir_take, reservoir_t,
@@ -45,7 +46,7 @@ cdef pair_t *pair_of(events_t *e, uint32_t type, uint64_t *memory, uint64_t most
     cdef pair_t *pair = e.types[type]
     if pair != NULL or fc_peek(memory) + EVENT_STEP > most:
         return pair
-    pair = <pair_t *>calloc(1, sizeof(pair_t))
+    pair = <pair_t *>heap_zeroed(sizeof(pair_t))
     if pair == NULL:
         return NULL
     if reservoir_init(&pair.of[0], e.size) < 0 or reservoir_init(&pair.of[1], e.size) < 0:

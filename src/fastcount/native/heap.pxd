@@ -6,6 +6,8 @@ from libc.stdlib cimport free
 
 
 cdef void *heap_alloc(size_t size) noexcept nogil       # NULL: no memory
+cdef void *heap_zeroed(size_t size) noexcept nogil
+cdef void *heap_resized(void *block, size_t size) noexcept nogil  # NULL: no memory, and the block is as it was
 cdef void heap_fail_in(long allocations) noexcept nogil  # the one after so many fails, once; -1: none
 
 

@@ -1,17 +1,28 @@
-"""The one allocation hook of the sketches; see heap.pxd."""
+"""The one allocation hook of sketches and batches; see heap.pxd."""
 
-from libc.stdlib cimport malloc
+from libc.stdlib cimport calloc, malloc, realloc
 
 cdef long fail_in = -1
 
 
-cdef void *heap_alloc(size_t size) noexcept nogil:
+cdef bint fails() noexcept nogil:
     global fail_in
-    if fail_in >= 0:
-        fail_in -= 1
-        if fail_in < 0:
-            return NULL
-    return malloc(size)
+    if fail_in < 0:
+        return False
+    fail_in -= 1
+    return fail_in < 0
+
+
+cdef void *heap_alloc(size_t size) noexcept nogil:
+    return NULL if fails() else malloc(size)
+
+
+cdef void *heap_zeroed(size_t size) noexcept nogil:
+    return NULL if fails() else calloc(1, size)
+
+
+cdef void *heap_resized(void *block, size_t size) noexcept nogil:
+    return NULL if fails() else realloc(block, size)
 
 
 cdef void heap_fail_in(long allocations) noexcept nogil:

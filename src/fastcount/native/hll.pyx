@@ -1,9 +1,10 @@
 """The cold parts of hll.pxd: growing, draining, merging, counting."""
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc, free
+from libc.stdlib cimport free
 from libc.string cimport memset
 
+from fastcount.native.heap cimport heap_zeroed
 from fastcount.native.hll_estimate cimport HLL_VALUES, hll_estimate
 from fastcount.native.hll_registers cimport (
     HLL_BITMAP, HLL_PACKED, HLL_SLACK, registers_fold, registers_histogram, registers_merge, registers_pack,
@@ -76,7 +77,7 @@ cdef uint32_t hll_cost(const hll_t *h, int gen) noexcept nogil:
 
 cdef int hll_make_marks(hll_t *h, int gen) noexcept nogil:
     if h.marks[gen] == NULL:
-        h.marks[gen] = <uint64_t *>calloc(1, HLL_BITMAP)
+        h.marks[gen] = <uint64_t *>heap_zeroed(HLL_BITMAP)
         if h.marks[gen] == NULL:
             return -1
         h.bytes += chunk(HLL_BITMAP)
@@ -129,7 +130,7 @@ cdef int rebuild(hll_t *h, uint32_t slots, int form) noexcept nogil:
     memset(&new, 0, sizeof(hll_t))
     new.form = form
     new.slots = slots
-    new.data = <uint8_t *>calloc(1, table_bytes(slots))
+    new.data = <uint8_t *>heap_zeroed(table_bytes(slots))
     if new.data == NULL:
         return -1
     new.bytes = chunk(table_bytes(slots))
@@ -156,7 +157,7 @@ cdef int make_dense(hll_t *h) noexcept nogil:
     cdef int gen, i
     memset(&new, 0, sizeof(hll_t))
     new.form = HLL_DENSE
-    new.data = <uint8_t *>calloc(1, DENSE_BYTES)
+    new.data = <uint8_t *>heap_zeroed(DENSE_BYTES)
     if new.data == NULL:
         return -1
     new.bytes = chunk(DENSE_BYTES)

@@ -12,7 +12,7 @@ def siphash_packed(secret: bytes, packed: Buffer) -> int:
     Raises ValueError (length of the secret, or not packed so)."""
 
 def fail_allocation(after: int) -> None:
-    """Let the sketches' allocation after `after` successful ones fail, once; -1: none. For tests."""
+    """Let the allocation of a sketch or a batch after `after` successful ones fail, once; -1: none. For tests."""
 
 @final
 class BottomK:
