@@ -76,6 +76,25 @@ def test_a_flood_of_members_stays_within_max_memory(op: int, names: int, member_
         assert sum(store.read(TYPE, id).value for id in pairs) == sent - refused
 
 
+@pytest.mark.parametrize("limit", [1 << 20, 3_000_000, 7_777_777, 22 << 20, 30 << 20])
+def test_a_flood_of_long_events_stays_within_max_memory(limit: int) -> None:
+    """The largest reservoir, the longest ids: each is kept until there is no room, then left out and counted."""
+    store = Store(max_memory=limit, event_size=65_536, sample_size=1, secret=SECRET)
+    rows = 0
+    for seed in range(60):
+        records = [(frames.HIT, (b"n%d" % (i % 10)).ljust(1023, b"x"), b"%d" % (seed * 600 + i)) for i in range(600)]
+        rows += len(records)
+        store.apply(frame(records))
+        assert store.stats()["memory_bytes"] <= limit
+    events = store.stats()["events"]
+    assert events["seen"] == rows
+    ((_, seen, kept),) = store.swap().events()
+    assert len(kept) == seen == rows - events["refused"] > 0
+    assert store.apply(frame(records)) == ("applied", len(records), 0)
+    ((_, seen, kept),) = store.swap().events()
+    assert seen == len(kept) > 0, "the batch took the bytes along"
+
+
 def test_what_sketches_hold_is_counted_when_it_goes_too() -> None:
     """Marks of dense sketches and sampled events go with a batch."""
     store = Store(event_size=1000, secret=SECRET)

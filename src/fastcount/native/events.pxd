@@ -10,9 +10,6 @@ from fastcount.native.atomic cimport pthread_mutex_t
 from fastcount.native.frame cimport record_t
 from fastcount.native.reservoir cimport reservoir_t
 
-cdef enum:
-    EVENT_STEP = 1 << 22   # the most that keeping one event can add while a block is rebuilt
-
 cdef struct pair_t:
     reservoir_t of[2]      # by generation
 

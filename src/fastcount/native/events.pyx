@@ -5,12 +5,12 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
 from fastcount.native.atomic cimport (
-    fc_add, fc_peek, fc_sub, pthread_mutex_destroy, pthread_mutex_init, pthread_mutex_lock, pthread_mutex_unlock,
+    fc_add, fc_assert, fc_sub, pthread_mutex_destroy, pthread_mutex_init, pthread_mutex_lock, pthread_mutex_unlock,
 )
 from fastcount.native.frame cimport OP_HIT, record_t
 from fastcount.native.heap cimport heap_zeroed
 from fastcount.native.reservoir cimport (
-    reservoir_free, reservoir_init, reservoir_memory, reservoir_offer, reservoir_pass,
+    reservoir_cost, reservoir_free, reservoir_init, reservoir_memory, reservoir_offer, reservoir_pass,
     reservoir_seen, reservoir_take, reservoir_t,
 )
 from fastcount.native.table cimport ID_MASK
@@ -42,17 +42,23 @@ cdef void events_free(events_t *e) noexcept nogil:
     pthread_mutex_destroy(&e.lock)
 
 
+cdef inline bint claim(uint64_t *memory, uint64_t bytes, uint64_t most) noexcept nogil:
+    """Claimed first and given back where it is too much, so that the bound is never passed, whoever else adds."""
+    if bytes == 0 or fc_add(memory, bytes) + bytes <= most:
+        return True
+    fc_sub(memory, bytes)
+    return False
+
+
 cdef pair_t *pair_of(events_t *e, uint32_t type, uint64_t *memory, uint64_t most) noexcept nogil:
     cdef pair_t *pair = e.types[type]
-    if pair != NULL or fc_peek(memory) + EVENT_STEP > most:
+    if pair != NULL or not claim(memory, sizeof(pair_t), most):
         return pair
     pair = <pair_t *>heap_zeroed(sizeof(pair_t))
-    if pair == NULL:
-        return NULL
-    if reservoir_init(&pair.of[0], e.size) < 0 or reservoir_init(&pair.of[1], e.size) < 0:
+    if pair == NULL or reservoir_init(&pair.of[0], e.size) < 0 or reservoir_init(&pair.of[1], e.size) < 0:
         free(pair)
+        fc_sub(memory, sizeof(pair_t))
         return NULL
-    fc_add(memory, sizeof(pair_t))
     e.types[type] = pair
     return pair
 
@@ -61,9 +67,15 @@ cdef void offer(events_t *e, reservoir_t *r, const uint8_t *id, uint32_t id_leng
                 uint32_t member_length, int64_t now_ms, uint64_t *memory, uint64_t most) noexcept nogil:
     """An event whose turn it is to be kept."""
     cdef uint64_t before = reservoir_memory(r)
-    if fc_peek(memory) + EVENT_STEP > most or reservoir_offer(r, id, id_length, member, member_length, now_ms) < 0:
+    cdef uint64_t cost = reservoir_cost(r, id_length + member_length)
+    if not claim(memory, cost, most):
         e.refused += 1
+        return
+    if reservoir_offer(r, id, id_length, member, member_length, now_ms) < 0:
+        e.refused += 1
+    fc_assert(reservoir_memory(r) <= (cost if cost else before))
     fc_add(memory, reservoir_memory(r) - before)
+    fc_sub(memory, cost)
 
 
 cdef void events_offer(events_t *e, const uint8_t *base, const record_t *records, uint64_t n, int64_t now_ms, int gen,

@@ -62,6 +62,7 @@ cdef void reservoir_init_seeded(reservoir_t *r, size_t k, uint64_t seed) noexcep
 cdef void reservoir_free(reservoir_t *r) noexcept nogil
 cdef int reservoir_keep(reservoir_t *r, const uint8_t *id, size_t id_length, const uint8_t *member,
                         size_t member_length, int64_t time) noexcept nogil
+cdef size_t reservoir_cost(const reservoir_t *r, size_t length) noexcept nogil
 cdef void reservoir_take(reservoir_t *r, reservoir_t *out) noexcept nogil
 cdef int reservoir_merge(reservoir_t *r, const reservoir_t *other) noexcept nogil
 cdef const char *reservoir_check(const reservoir_t *r) noexcept nogil

@@ -3,7 +3,7 @@
 from libc.math cimport M_PI, cos, exp, log, log1p, sqrt
 from libc.string cimport memcpy
 
-from fastcount.native.heap cimport heap_alloc, heap_fit, heap_free
+from fastcount.native.heap cimport heap_alloc, heap_fit, heap_free, heap_price
 from fastcount.native.rng cimport rng_below, rng_next, rng_seed, rng_seed_os, rng_unit
 
 
@@ -71,20 +71,38 @@ cdef void copy_slot(reservoir_t *to, size_t i, const reservoir_t *source, size_t
     to.live += <uint32_t>length_of(&slot)
 
 
+cdef size_t next_room(const reservoir_t *r, size_t want, size_t need, size_t *cap) noexcept nogil:
+    """Slots and bytes behind them of a block for `want` events with `need` bytes. While filling: room for as many as
+    there are slots, at the length seen so far; then an eighth of slack for holes."""
+    cap[0] = r.cap
+    if want > cap[0]:
+        cap[0] = want + want // 2 + 1
+        if cap[0] > r.k:
+            cap[0] = r.k
+    return need * cap[0] // want if want < r.k else need + need // 8
+
+
+cdef size_t reservoir_cost(const reservoir_t *r, size_t length) noexcept nogil:
+    """Heap bytes that keeping an event whose id and member have `length` bytes allocates before it frees the old
+    block, at most; 0: it fits where it is."""
+    cdef bint filling = r.n < r.k
+    cdef size_t cap
+    cdef size_t room
+    if (not filling or r.n < r.cap) and has_room(r, length):
+        return 0
+    room = next_room(r, <size_t>r.n + filling, r.live + length, &cap)
+    return heap_price(heap_fit(cap * sizeof(reservoir_slot_t) + room))
+
+
 cdef int rebuild(reservoir_t *r, size_t want, size_t leaving, size_t extra) noexcept nogil:
     """Move into a block with `want` slots at least and room for `extra` bytes, without holes; event `leaving` keeps its
     slot, its bytes stay behind."""
     cdef reservoir_t to = r[0]
-    cdef size_t cap = r.cap
     cdef size_t gone = length_of(slots(r) + leaving) if leaving < r.n else 0
-    cdef size_t need = r.live - gone + extra
+    cdef size_t cap
+    cdef size_t room = next_room(r, want, r.live - gone + extra, &cap)
     cdef size_t i
-    if want > cap:
-        cap = want + want // 2 + 1
-        if cap > r.k:
-            cap = r.k
-    # while filling: room for as many as there are slots, at the length seen so far; then an eighth of slack for holes
-    if new_block(&to, cap, need * cap // want if want < r.k else need + need // 8) < 0:
+    if new_block(&to, cap, room) < 0:
         return -1
     for i in range(r.n):
         if i != leaving:
