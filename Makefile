@@ -21,7 +21,7 @@ run: .stamp-build ## serve on 127.0.0.1: HTTP and dashboard on 8127, binary incr
 test: lint .stamp-apt ## everything that CI runs (ARGS='-k udp' for a part)
 	$(BIN)/python -m pytest -q $(ARGS)
 
-bench: .stamp-dev .stamp-build .stamp-apt ## every figure of the README, beside its bound or peer (ARGS='--quick')
+bench: .stamp-dev .stamp-bench .stamp-build .stamp-apt ## every figure of the README, beside its bound or peer (ARGS='--quick')
 	$(BIN)/python -m bench $(ARGS)
 
 build: .stamp-build ## compile the native part in place
@@ -78,6 +78,11 @@ $(BIN)/python: | .stamp-python
 
 .stamp-dev: .stamp-run
 	FASTCOUNT_PURE=1 $(PIP) --no-build-isolation -e '.[dev]'
+	@touch $@
+
+# what the bench sets itself beside
+.stamp-bench: .stamp-run
+	FASTCOUNT_PURE=1 $(PIP) --no-build-isolation -e '.[bench]'
 	@touch $@
 
 .stamp-build: .stamp-run $(NATIVE)

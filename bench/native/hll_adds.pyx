@@ -1,15 +1,16 @@
 """Adds to sketches without Python in between, as the store does them; compiled by bench/hll.py."""
 
+from libc.math cimport ceil, log, log2
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
 from fastcount.native.atomic cimport fc_prefetch
 from fastcount.native.hll cimport (
-    hll_add, hll_count, hll_drain, hll_fold, hll_free, hll_memory, hll_prefetch, hll_rank,
+    hll_add, hll_count, hll_drain, hll_fold, hll_free, hll_memory, hll_merge_registers, hll_prefetch, hll_rank,
     hll_redis_count, hll_t,
 )
-from fastcount.native.hll_estimate cimport HLL_REGISTERS
+from fastcount.native.hll_estimate cimport HLL_RANK_MAX, HLL_REGISTERS
 from fastcount.native.murmur cimport murmur64a
 
 cdef enum:
@@ -69,6 +70,26 @@ cdef class Sketches:
                     done += 1
             out.append((hll_redis_count(self.sketches), hll_count(self.sketches)))
         return out
+
+    def drawn(self, double n, uint64_t seed):
+        """(hll_redis_count, hll_count) of the registers that a Poisson number of members with mean n leaves: those of
+        rank above r come to a register at a rate of n / 2^14 / 2^r, so its rank is at most r with exp(-that)."""
+        cdef uint8_t values[HLL_REGISTERS]
+        cdef uint64_t x = seed
+        cdef double unit, rank
+        cdef int i
+        cdef hll_t h
+        memset(&h, 0, sizeof(hll_t))
+        for i in range(HLL_REGISTERS):
+            unit = ((random_hash(&x) >> 11) + 0.5) / 9007199254740992.0
+            rank = ceil(log2(n / HLL_REGISTERS / -log(unit)))
+            values[i] = <uint8_t>(0 if rank < 0 else HLL_RANK_MAX if rank > HLL_RANK_MAX else rank)
+        if hll_merge_registers(&h, values, 0) < 0:
+            raise MemoryError
+        try:
+            return hll_redis_count(&h), hll_count(&h)
+        finally:
+            hll_free(&h)
 
     def hot(self, const uint8_t[::1] members, uint32_t repeats):
         """All into sketch 0; returns how many adds changed it."""
