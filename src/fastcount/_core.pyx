@@ -422,7 +422,7 @@ cdef class Batch:
             at += n
 
     def sketches(self):
-        cdef uint64_t i, j, at = 0, item = 0, row = 0, end
+        cdef uint64_t i, j, at = 0, item = 0, row = 0, end, priority
         cdef uint32_t n
         for i in range(self.batch.count):
             n = self.batch.id_lengths[i]
@@ -435,8 +435,8 @@ cdef class Batch:
                 end = row + self.batch.member_sizes[i]
                 j = row
                 while j < end:
-                    members.append(((<const uint64_t *>(self.batch.members + j))[0],
-                                    self.batch.members[j + 9:j + 9 + self.batch.members[j + 8]]))
+                    memcpy(&priority, self.batch.members + j, sizeof(priority))  # rows are not aligned
+                    members.append((priority, self.batch.members[j + 9:j + 9 + self.batch.members[j + 8]]))
                     j += 9 + self.batch.members[j + 8]
                 yield (self.types[self.batch.types[i]], self.batch.ids[at:at + n].decode("utf-8"), registers, members)
             at += n
