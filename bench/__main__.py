@@ -10,11 +10,11 @@ import traceback
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from bench import apply, machine, micro_run, report
+from bench import apply, hll, hll_error, machine, micro_run, report, samples
 from bench.figures import Figure
 from bench.load import http, latency, memory, redis, udp
 
-PARTS = ("apply", "udp", "latency", "memory", "http", "redis", "micro")
+PARTS = ("apply", "udp", "latency", "memory", "http", "redis", "hll", "samples", "error", "micro")
 Task = tuple[str, Callable[[], Figure | list[Figure]]]
 
 
@@ -27,6 +27,8 @@ def tasks(part: str, cores: machine.Cores, done: list[Figure], quick: bool) -> I
     if part == "apply":
         for names, words in apply.CASES:
             yield words, partial(apply.measure, cores, names, words, quick=quick)
+        for names, words in apply.HIT_CASES:
+            yield f"HIT, {words}", partial(apply.measure_hits, cores, names, words, quick=quick)
     elif part == "udp":
         for scenario in udp.SCENARIOS:
             yield scenario.name, partial(udp.measure, scenario, cores, quick=quick)
@@ -42,6 +44,12 @@ def tasks(part: str, cores: machine.Cores, done: list[Figure], quick: bool) -> I
         for names, words in redis.CASES:
             ours = reached(f"1,400 bytes, {words}")
             yield words, partial(redis.measure, cores, names, words, ours, quick=quick)
+    elif part == "hll":
+        yield "", partial(hll.figures, cores, quick=quick)
+    elif part == "samples":
+        yield "", partial(samples.figures, cores, quick=quick)
+    elif part == "error":
+        yield "", partial(hll_error.figures, quick=quick)
     elif part == "micro":
         yield "", partial(micro_run.figures, cores, quick=quick)
 

@@ -2,16 +2,18 @@
 
     python -m bench.hll [--quick]
 
-Ours by processor time of one thread, hashing of members included; Redis by the clock, from one connection, commands
-packed ahead, replies read; DataSketches from Python, as it can only be called there. Side by side means the same
-members, not the same work: Redis also parses commands and answers each.
+Ours by processor time of one thread, hashing of members included; Redis by processor time of its server, on a core of
+its own, from one connection, commands packed ahead, replies read; DataSketches from Python, as it can only be called
+there. Side by side means the same members, not the same work: Redis also parses commands and answers each.
 """
 
 import argparse
 import array
 import importlib
 import importlib.util
+import os
 import random
+import shutil
 import socket
 import subprocess
 import sys
@@ -23,12 +25,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from bench.figures import Figure
+from bench.load import process
+from bench.machine import Cores, cores
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 MEMBERS = 1 << 18  # different ones, of 8 to 12 bytes
 SPREAD = 16  # times as many adds where they go to many sketches
 SKETCHES = 10_000
 SIZES = (10, 1_000, 1_000_000)
+HOT, MANY = "one hot dense sketch", "10,000 sketches, dense"
+TARGETS = {HOT: 50.0, MANY: 15.0}  # M adds/s
 
 
 def native() -> Any:
@@ -91,7 +99,7 @@ def ours(quick: bool) -> dict[str, float]:
     hot.hot(flat, 1)
     hot.hot_flat(flat, 1)
     out["hash only"] = n / best(lambda: hot.hash_only(flat, repeats)) / 1e6
-    out["one hot dense sketch"] = n / best(lambda: hot.hot(flat, repeats)) / 1e6
+    out[HOT] = n / best(lambda: hot.hot(flat, repeats)) / 1e6
     out["one hot dense sketch, a byte a register"] = n / best(lambda: hot.hot_flat(flat, repeats)) / 1e6
     for label, count in (("exact, 100 members", 100), ("exact, 1,792 members", 1792)):
         small = adds.Sketches(1)
@@ -128,34 +136,34 @@ def ours(quick: bool) -> dict[str, float]:
 
 
 @contextmanager
-def server() -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """A redis-server of its own on a Unix socket."""
+def server(core: int | None = None) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A redis-server of its own on a Unix socket: (process, path)."""
     with tempfile.TemporaryDirectory(prefix="fastcount-bench-") as directory:
         path = f"{directory}/redis.sock"
-        command = ["redis-server", "--port", "0", "--unixsocket", path, "--save", "", "--appendonly", "no"]
-        process = subprocess.Popen([*command, "--dir", directory], stdout=subprocess.PIPE)
+        words = ["redis-server", "--port", "0", "--unixsocket", path, "--save", "", "--appendonly", "no"]
+        on = min(os.sched_getaffinity(0)) if core is None else core
+        peer = process.spawn([*words, "--dir", directory], on, stdout=subprocess.PIPE)
         try:
-            assert process.stdout is not None
-            for line in process.stdout:
-                if b"ready to accept connections" in line.lower():
+            assert peer.stdout is not None
+            for line in peer.stdout:
+                if "ready to accept connections" in line.lower():
                     break
             else:
                 raise RuntimeError("redis-server did not start")
-            yield process, path
+            yield peer, path
         finally:
-            process.terminate()
-            process.wait(20)
+            process.stop(peer)
 
 
 def command(*words: bytes) -> bytes:
     return b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in words)
 
 
-def exchange(path: str, payload: bytes, replies: int) -> float:
-    """Seconds until as many integer replies are there."""
+def exchange(peer: "subprocess.Popen[str]", path: str, payload: bytes, replies: int) -> float:
+    """Processor time, in seconds, that the server's thread took for as many integer replies."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.connect(path)
-        start = time.perf_counter()
+        start = thread_seconds(peer.pid)
         sender = threading.Thread(target=connection.sendall, args=(payload,))
         sender.start()
         while replies:
@@ -164,34 +172,39 @@ def exchange(path: str, payload: bytes, replies: int) -> float:
                 raise RuntimeError("redis-server closed the connection")
             replies -= data.count(b"\n")
         sender.join()
-        return time.perf_counter() - start
+        return thread_seconds(peer.pid) - start
 
 
-def redis(quick: bool) -> tuple[dict[str, float], dict[int, int]]:
-    """Million adds/s; bytes of a key at each of SIZES."""
+def thread_seconds(pid: int) -> float:
+    """Processor time of a process's main thread so far, to the nanosecond."""
+    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
+
+
+def redis(quick: bool, core: int) -> tuple[dict[str, float], dict[int, int]]:
+    """Million adds/s of a server on `core`; bytes of a key at each of SIZES."""
     import redis as client
 
     names = members(MEMBERS)
     out, sizes = {}, {}
     runs = 2 if quick else 4
-    with server() as (_, path):
+    with server(core) as (peer, path):
         each = b"".join(command(b"PFADD", b"hot", name) for name in names)
-        exchange(path, each, MEMBERS)
-        out["one hot dense sketch"] = MEMBERS / min(exchange(path, each, MEMBERS) for _ in range(runs)) / 1e6
+        exchange(peer, path, each, MEMBERS)
+        out[HOT] = MEMBERS / min(exchange(peer, path, each, MEMBERS) for _ in range(runs)) / 1e6
         parts = [command(b"PFADD", b"hot", *names[i : i + 1024]) for i in range(0, MEMBERS, 1024)]
-        seconds = min(exchange(path, b"".join(parts), len(parts)) for _ in range(runs))
+        seconds = min(exchange(peer, path, b"".join(parts), len(parts)) for _ in range(runs))
         out["one hot dense sketch, 1,024 members a command"] = MEMBERS / seconds / 1e6
         draw = random.Random(2)
         fill = bytearray()
         for i in range(SKETCHES):
             fill += command(b"PFADD", b"hll:%d" % i, *(b"%d" % draw.getrandbits(60) for _ in range(2_000)))
             if len(fill) > 1 << 26 or i == SKETCHES - 1:
-                exchange(path, bytes(fill), fill.count(b"PFADD"))
+                exchange(peer, path, bytes(fill), fill.count(b"PFADD"))
                 fill.clear()
         draw = random.Random(2)
         spread = b"".join(command(b"PFADD", b"hll:%d" % draw.randrange(SKETCHES), name) for name in names)
-        exchange(path, spread, MEMBERS)
-        out["10,000 sketches, dense"] = MEMBERS / min(exchange(path, spread, MEMBERS) for _ in range(runs)) / 1e6
+        exchange(peer, path, spread, MEMBERS)
+        out[MANY] = MEMBERS / min(exchange(peer, path, spread, MEMBERS) for _ in range(runs)) / 1e6
         with client.Redis(unix_socket_path=path) as connection:
             for size in SIZES:
                 for start in range(0, size, 10_000):
@@ -238,8 +251,8 @@ def datasketches() -> tuple[dict[str, float], dict[int, int]] | None:
     feed_theirs()
     feed_own()
     out = {
-        "one hot dense sketch, a Python call each": MEMBERS / best(feed_theirs) / 1e6,
-        "ours, a Python call each": MEMBERS / best(feed_own) / 1e6,
+        "theirs": MEMBERS / best(feed_theirs) / 1e6,
+        "ours": MEMBERS / best(feed_own) / 1e6,
     }
     many = [hll_sketch(14, tgt_hll_type.HLL_6) for _ in range(SKETCHES)]
     draw = random.Random(2)
@@ -249,8 +262,18 @@ def datasketches() -> tuple[dict[str, float], dict[int, int]] | None:
         for update, text in routed:
             update(text)
 
+    owned = [HyperLogLog() for _ in range(SKETCHES)]
+    draw = random.Random(2)
+    routed_own = [(owned[draw.randrange(SKETCHES)].add, name) for name in names]
+
+    def feed_own_many() -> None:
+        for add, name in routed_own:
+            add(name)
+
+    feed_own_many()
+    out["ours, 10,000"] = MEMBERS / best(feed_own_many) / 1e6
     feed_many()
-    out["10,000 sketches, a Python call each"] = MEMBERS / best(feed_many) / 1e6
+    out["theirs, 10,000"] = MEMBERS / best(feed_many) / 1e6
     sizes = {}
     for size in SIZES:
         sketch = hll_sketch(14, tgt_hll_type.HLL_6)
@@ -260,29 +283,58 @@ def datasketches() -> tuple[dict[str, float], dict[int, int]] | None:
     return out, sizes
 
 
-def show(title: str, rows: dict[str, float]) -> None:
-    sys.stdout.write(f"\n{title}\n")
-    for name, value in rows.items():
-        sys.stdout.write(f"  {value:10.2f}  {name}\n")
+def rows(at: Cores, quick: bool) -> Iterator[Figure]:
+    own, own_sizes = ours(quick), our_sizes()
+    there: tuple[dict[str, float], dict[int, int]] = ({}, {})
+    if shutil.which("redis-server"):
+        there = redis(quick, at.server)
+    else:
+        sys.stderr.write("hll: redis-server is not installed, left out\n")
+    rates, sizes = there
+    unit = "M adds/s"
+    for name, rate in own.items():
+        micros = name.removesuffix(", µs each").removesuffix(", µs")
+        if micros != name:
+            yield Figure("hll", micros, rate, "µs", less=True)
+            continue
+        peer = "Redis PFADD, pipelined" if name in rates else ""
+        yield Figure("hll", f"add: {name}", rate, unit, peer, rates.get(name), TARGETS.get(name))
+        packed_name = f"{name}, 1,024 members a command"
+        if packed_name in rates:
+            yield Figure("hll", f"add: {name}", rate, unit, "Redis PFADD, 1,024 members each", rates[packed_name])
+    theirs = datasketches()
+    if theirs is None:
+        sys.stderr.write("hll: datasketches is not installed (pip install datasketches), left out\n")
+    else:
+        for words, suffix in (("one sketch", ""), ("10,000 sketches, few members each", ", 10,000")):
+            peer = "DataSketches HLL_6, lg k 14, the same"
+            values = theirs[0]["ours" + suffix], theirs[0]["theirs" + suffix]
+            yield Figure("hll", f"add from Python, a call each: {words}", values[0], unit, peer, values[1])
+    for size in SIZES:
+        name = f"bytes a sketch at {size:,} members"
+        if sizes:
+            yield Figure("hll", name, own_sizes[size], "bytes", "Redis MEMORY USAGE", sizes[size], less=True)
+        if theirs is not None:
+            peer = "DataSketches, serialised, updatable"
+            yield Figure("hll", name, own_sizes[size], "bytes", peer, theirs[1][size], less=True)
+
+
+def figures(at: Cores, *, quick: bool) -> list[Figure]:
+    sys.stderr.write("hll: adds, and bytes a sketch\n")
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {at.load})  # Redis has the other core
+    try:
+        return list(rows(at, quick))
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="fewer repeats: figures spread more")
-    quick = parser.parse_args().quick
-    show("fastcount, M adds/s", ours(quick))
-    rates, redis_sizes = redis(quick)
-    show("Redis PFADD, pipelined, M adds/s", rates)
-    peers = datasketches()
-    if peers:
-        show("Apache DataSketches HLL_6, lg_k 14, M adds/s", peers[0])
-    else:
-        sys.stdout.write("\nApache DataSketches: not installed (pip install datasketches)\n")
-    sys.stdout.write("\nbytes a sketch\n     members   fastcount       Redis DataSketches (serialised, updatable)\n")
-    own = our_sizes()
-    for size in SIZES:
-        third = f"{peers[1][size]:12,}" if peers else "           –"
-        sys.stdout.write(f"  {size:10,}{own[size]:12,}{redis_sizes[size]:12,}{third}\n")
+    for row in figures(cores(), quick=parser.parse_args().quick):
+        beside = f"{row.ratio:8.2f} x {row.against} ({row.against_value:.2f})" if row.ratio else ""
+        sys.stdout.write(f"{row.name:64} {row.value:12,.2f} {row.unit:9}{beside}\n")
 
 
 if __name__ == "__main__":

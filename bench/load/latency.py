@@ -16,7 +16,9 @@ from bench.machine import Cores
 
 RATE = 1000  # requests/s
 TARGET_MS = 5.0
-SCENARIOS = tuple(scenario for scenario in udp.SCENARIOS if scenario.traffic.per_frame is None)
+SCENARIOS = tuple(
+    scenario for scenario in udp.SCENARIOS if not (scenario.traffic.per_frame or scenario.traffic.members)
+)
 
 
 def ask(server: Server, core: int, seconds: float) -> dict[str, Any]:

@@ -16,7 +16,8 @@ from bench.load.server import Server
 @dataclass(frozen=True)
 class Traffic:
     """names: distinct ids, of 6 digits, drawn uniformly (zipf: or with this exponent; each: every one in turn).
-    per_frame: records a datagram, or None to fill `datagram` bytes.
+    members: HITs by so many distinct members instead of increments. pairs: (id, member) that are ready-made and go
+    round; 0: some four times the names. per_frame: records a datagram, or None to fill `datagram` bytes.
     """
 
     names: int
@@ -25,11 +26,15 @@ class Traffic:
     zipf: float = 0
     each: bool = False
     gso: bool = True
+    members: int = 0
+    pairs: int = 0
 
     def options(self) -> list[str]:
         words = ["--names", str(self.names), "--datagram", str(self.datagram), "--zipf", str(self.zipf)]
         words += ["--per-frame", str(self.per_frame)] if self.per_frame else []
         words += ["--each"] if self.each else []
+        words += ["--hit", "--members", str(self.members)] if self.members else []
+        words += ["--pairs", str(self.pairs)] if self.pairs else []
         return words if self.gso else [*words, "--no-gso"]
 
 
@@ -168,10 +173,14 @@ def send(server: Server, core: int, traffic: Traffic, rate: float, *, seconds: f
 
 
 def fill(server: Server, core: int, traffic: Traffic) -> Outcome:
-    """Every name of `traffic` once, at an easy rate, in large datagrams. RuntimeError if records were lost twice."""
-    every = replace(traffic, each=True, zipf=0, per_frame=None, datagram=1400)
+    """Every name of `traffic` once (of HITs: each pair once), at an easy rate, in large datagrams. RuntimeError if
+    records were lost twice."""
+    every = replace(traffic, per_frame=None, datagram=1400)
+    if not traffic.members:
+        every = replace(every, each=True, zipf=0)
+    records = traffic.pairs or traffic.names
     for rate in (2e6, 5e5):
-        outcome = send(server, core, every, rate, records=traffic.names)
+        outcome = send(server, core, every, rate, records=records)
         if outcome.whole:
             return outcome
     raise RuntimeError(f"filling {traffic.names:,} names lost {outcome.lost:,} records at {rate:,.0f} records/s")

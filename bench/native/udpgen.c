@@ -33,7 +33,7 @@ static const int64_t LATE_MAX_NS = 20000000;
 
 typedef struct {
     const char *type, *host, *port;
-    uint64_t names, members, records, source, seed;
+    uint64_t names, members, pairs, records, source, seed;
     double zipf, rate, seconds;
     int each, hit, datagram, per_frame, core, gso, segments, batch;
     double pool_mb;
@@ -116,6 +116,7 @@ static Pool pool_build(const Config *c) {
     p.stride = (HEADER_MAX + p.body + 63) & ~(size_t)63;
     /* Enough records that most names occur, within --pool-mb; `each` is one pass over the names, whatever it takes. */
     uint64_t want = c->each ? (c->names + p.per_frame - 1) / p.per_frame : c->names * 4 / p.per_frame + 1024;
+    if (c->pairs) want = (c->pairs + p.per_frame - 1) / p.per_frame;
     uint64_t most = (uint64_t)(c->pool_mb * 1e6) / p.stride + 1;
     p.frames = c->each || want < most ? want : most;
     p.slots = pages(p.frames * p.stride);
@@ -271,6 +272,7 @@ int main(int argc, char **argv) {
     if (!c.port || strlen(c.type) > 64 || !*c.type) { fprintf(stderr, "--port N is needed, --type has 1 to 64 bytes\n"); return 2; }
     c.names = (uint64_t)number(&o, "--names", 1000, 1, 1e9);
     c.members = (uint64_t)number(&o, "--members", 1e6, 1, 1e9);
+    c.pairs = (uint64_t)number(&o, "--pairs", 0, 0, 1e9); /* records made ahead; 0: by the number of names */
     c.records = (uint64_t)number(&o, "--records", 0, 0, 1e15);
     c.seconds = number(&o, "--seconds", 1, 0.001, 86400);
     c.rate = number(&o, "--rate", 0, 0, 1e12); /* records/s; 0: as fast as can be */
