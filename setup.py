@@ -43,6 +43,8 @@ extensions = [
     for path in sorted(Path("src/fastcount").rglob("*.pyx"))
     if not pure
 ]
+if not (extensions or pure):
+    raise SystemExit("src/fastcount holds no .pyx to compile; FASTCOUNT_PURE=1 installs without the native part")
 
 setup(
     ext_modules=cythonize(
