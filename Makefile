@@ -93,7 +93,7 @@ $(BIN)/python: | .stamp-python
 
 # the servers and the browser that tests and benchmarks use
 .stamp-apt:
-	@missing=; for pair in nginx:nginx-light wrk:wrk redis-server:redis-server chromium:chromium chromedriver:chromium-driver; do \
+	@missing=; for pair in nginx:nginx-light wrk:wrk redis-server:redis-server curl:curl chromium:chromium chromedriver:chromium-driver; do \
 	  command -v $${pair%%:*} > /dev/null || [ -x /usr/sbin/$${pair%%:*} ] || missing="$$missing $${pair##*:}"; done; \
 	if [ -n "$$missing" ]; then echo "installing$$missing"; apt-get update -q && $(APT) $$missing; fi
 	@touch $@
