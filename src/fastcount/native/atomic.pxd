@@ -1,9 +1,6 @@
 # Atomics, locks, overflow-checked sums, prefetch: the C that Cython has no word for.
 #
-# Lock order, outermost first; a lock is never taken while one further right is held:
-#
-#     store.swap_lock  →  shard.lock (one at a time)  →  types.lock  →  refusals.lock
-#     ledger.lock is held alone.
+# The order in which locks are taken is in docs/architecture.md.
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 

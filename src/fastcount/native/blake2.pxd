@@ -38,7 +38,6 @@ cdef extern from * nogil:
     const uint8_t fc_blake2b_sigma[12][16]
 
 cdef enum:
-    BLAKE2B_BLOCK = 128
     BLAKE2B_TAG = 16        # bytes of a tag
     BLAKE2B_KEY_MAX = 64
 

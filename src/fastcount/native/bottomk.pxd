@@ -167,13 +167,8 @@ cdef inline int bottomk_offer(bottomk_t *s, uint64_t priority, const uint8_t *me
     return bottomk_insert(s, at, priority, member, length, gen)
 
 
-cdef inline void bottomk_prefetch(const bottomk_t *s) noexcept nogil:
-    """Bring in what deciding an offer reads first."""
-    fc_prefetch(s)
-
-
 cdef inline void bottomk_prefetch_members(const bottomk_t *s, uint64_t priority) noexcept nogil:
-    """The second step, once `s` is near: what an offer reads that is not turned away by the threshold."""
+    """Ask for what an offer reads that is not turned away by the threshold; `s` itself should be near."""
     cdef size_t at
     if priority <= s.threshold and s.n:
         at = bottomk_guess(s, priority)

@@ -30,5 +30,5 @@ cdef void events_offer(events_t *e, const uint8_t *base, const record_t *records
 cdef void events_offer_one(events_t *e, uint32_t type, const uint8_t *id, uint32_t id_length, const uint8_t *member,
                            uint32_t member_length, int64_t now_ms, int gen, uint64_t *memory,
                            uint64_t most) noexcept nogil
-# Hand over a type's reservoir of a generation; False: there is none.
-cdef bint events_take(events_t *e, uint64_t type, int gen, reservoir_t *out, uint64_t *memory) noexcept nogil
+# Hand over a type's reservoir of a generation, if it has seen anything; else `out` stays as it is.
+cdef void events_take(events_t *e, uint64_t type, int gen, reservoir_t *out, uint64_t *memory) noexcept nogil

@@ -119,12 +119,9 @@ cdef void events_offer_one(events_t *e, uint32_t type, const uint8_t *id, uint32
     pthread_mutex_unlock(&e.lock)
 
 
-cdef bint events_take(events_t *e, uint64_t type, int gen, reservoir_t *out, uint64_t *memory) noexcept nogil:
-    cdef bint some = False
+cdef void events_take(events_t *e, uint64_t type, int gen, reservoir_t *out, uint64_t *memory) noexcept nogil:
     pthread_mutex_lock(&e.lock)
     if e.types[type] != NULL and reservoir_seen(&e.types[type].of[gen]):
         fc_sub(memory, reservoir_memory(&e.types[type].of[gen]))
         reservoir_take(&e.types[type].of[gen], out)
-        some = True
     pthread_mutex_unlock(&e.lock)
-    return some

@@ -3,7 +3,7 @@
 # Every SEQUENCED frame says who sent it (source), its number (seq) and how many records that source had put into all
 # earlier frames (sent). So what is missing is known exactly, in records, as soon as a later frame arrives, and a frame
 # that comes twice is counted once. A bitmap remembers which of the last WINDOW seqs arrived. docs/wire-format.md
-# ("The ledger") has the rules that clients can rely on.
+# ("The books") has the rules that clients can rely on.
 #
 # Owns: a fixed number of sources, chained by hash, and the totals of those that had to give up their place.
 

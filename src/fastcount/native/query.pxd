@@ -21,8 +21,8 @@ cdef struct ranked_t:
 cdef enum:
     BY_VALUE, BY_UNIQUE
 
-# The total and the part not yet in a batch; False for a name never counted.
-cdef bint store_read(store_t *s, const name_t *name, int64_t *value, int64_t *pending) noexcept nogil
+# The total and the part not yet in a batch; both 0 for a name never counted.
+cdef void store_read(store_t *s, const name_t *name, int64_t *value, int64_t *pending) noexcept nogil
 # Subtract the observed value; returns it. Uniques and samples stay: nothing can be taken out of a union.
 cdef int64_t store_reset(store_t *s, const name_t *name) noexcept nogil
 # Distinct members, and one standard error of that, relative.

@@ -37,16 +37,15 @@ cdef entry_t *lock_entry(store_t *s, const name_t *name, shard_t **shard) noexce
     return e
 
 
-cdef bint store_read(store_t *s, const name_t *name, int64_t *value, int64_t *pending) noexcept nogil:
+cdef void store_read(store_t *s, const name_t *name, int64_t *value, int64_t *pending) noexcept nogil:
     cdef shard_t *shard = NULL
     cdef entry_t *e = lock_entry(s, name, &shard)
     value[0] = pending[0] = 0
     if e == NULL:
-        return False
+        return
     value[0] = entry_value(e, base_of(shard, e)[0], <int>fc_load(&s.gen))
     pending[0] = fc_sat_sub(value[0], base_of(shard, e)[0])
     pthread_mutex_unlock(&shard.lock)
-    return True
 
 
 cdef int64_t store_reset(store_t *s, const name_t *name) noexcept nogil:

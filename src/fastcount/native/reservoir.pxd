@@ -26,8 +26,7 @@ from fastcount.native.rng cimport rng_t
 cdef enum:
     RESERVOIR_DEFAULT_K = 1000
     RESERVOIR_MAX_K = 65536
-    RESERVOIR_EVENT_MAX = 1294      # slot 16, id 1,023, member 255: the most one event holds
-    RESERVOIR_PRICE_MAX = 1456      # of one event in a block, its slack for holes included
+    RESERVOIR_PRICE_MAX = 1456      # of one event in a block: slot 16, id 1,023, member 255, and slack for holes
 
 cdef struct reservoir_slot_t:
     int64_t time

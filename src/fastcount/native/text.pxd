@@ -1,4 +1,4 @@
-# What a type, an id and a member may be made of (docs/wire-format.md, "Names").
+# What a type, an id and a member may be made of (docs/wire-format.md, "Records").
 
 from libc.stdint cimport uint8_t, uint32_t
 

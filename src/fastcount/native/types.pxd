@@ -11,7 +11,6 @@ from fastcount.native.hash cimport hash_bytes, hash_key_t
 
 cdef enum:
     TYPE_UNKNOWN = 0xFFFF  # no such type yet, or no room for it
-    MAX_TYPE_LENGTH = 64
 
 cdef struct type_t:
     uint8_t name[64]
