@@ -1,7 +1,6 @@
 """The store: the only Python door to the native part. _core.pyi says what each method promises."""
 
 import os
-import socket
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
@@ -10,6 +9,7 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
+from fastcount.address import format_packed
 from fastcount.answers import Applied, Reading, Sample, Unique
 from fastcount.errors import FrameError, InvalidName, LimitReached
 from fastcount.wire import ERRORS, check_key
@@ -90,18 +90,6 @@ cdef name_t checked(bytes type, bytes id):
 
 cdef str shown(bytes text):
     return repr(text if len(text) <= 80 else text[:77] + b"...")[1:]
-
-
-cdef str address_text(const address_t *a):
-    """The packed address (fastcount.address) as a person writes it."""
-    cdef bytes packed = PyBytes_FromStringAndSize(<const char *>a.bytes, a.length)
-    if packed[:1] == b"h" and len(packed) in (6, 18):
-        return "http " + socket.inet_ntop(socket.AF_INET if len(packed) == 6 else socket.AF_INET6, packed[2:])
-    if packed[:1] == b"4" and len(packed) == 7:
-        return f"{socket.inet_ntop(socket.AF_INET, packed[1:5])}:{int.from_bytes(packed[5:], 'big')}"
-    if packed[:1] == b"6" and len(packed) == 19:
-        return f"[{socket.inet_ntop(socket.AF_INET6, packed[1:17])}]:{int.from_bytes(packed[17:], 'big')}"
-    return packed.decode("ascii", "backslashreplace")
 
 
 cdef dict books_row(const books_t *b):
@@ -359,7 +347,8 @@ cdef class Store:
             free(copy)
 
     cdef dict source_row(self, const source_t *s, uint64_t now):
-        row = {"source": f"{s.source:016x}" if s.sequenced else None, "address": address_text(&s.address)}
+        address = PyBytes_FromStringAndSize(<const char *>s.address.bytes, s.address.length)
+        row = {"source": f"{s.source:016x}" if s.sequenced else None, "address": format_packed(address)}
         row.update(books_row(&s.books))
         row.update(joined_seq=s.joined_seq, next_seq=s.next_seq, settled=bool(s.settled),
                    idle_s=max(<int64_t>(now - s.heard_ns), 0) / 1e9)

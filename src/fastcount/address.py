@@ -84,3 +84,18 @@ def pack_http_address(host: str) -> bytes:
     except OSError:
         return b""
     return (b"h4" if len(packed) == 4 else b"h6") + packed
+
+
+def format_packed(packed: bytes) -> str:
+    """What `pack_address` and `pack_http_address` gave, as a person writes it: ``127.0.0.1:40123``, ``[::1]:7``,
+    ``http 127.0.0.1``. Other bytes are shown as ASCII, with escapes."""
+    door, size = packed[:1], len(packed)
+    if (door, size) == (b"4", 7):
+        return f"{socket.inet_ntop(socket.AF_INET, packed[1:5])}:{int.from_bytes(packed[5:], 'big')}"
+    if (door, size) == (b"6", 19):
+        return f"[{socket.inet_ntop(socket.AF_INET6, packed[1:17])}]:{int.from_bytes(packed[17:], 'big')}"
+    if (packed[:2], size) == (b"h4", 6):
+        return "http " + socket.inet_ntop(socket.AF_INET, packed[2:])
+    if (packed[:2], size) == (b"h6", 18):
+        return "http " + socket.inet_ntop(socket.AF_INET6, packed[2:])
+    return packed.decode("ascii", "backslashreplace")

@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastcount.address import HostPort, format_sockaddr, pack_address, pack_http_address, parse_host_port
+from fastcount.address import (
+    HostPort,
+    format_packed,
+    format_sockaddr,
+    pack_address,
+    pack_http_address,
+    parse_host_port,
+)
 from fastcount.errors import ConfigError
 
 
@@ -55,12 +62,22 @@ def test_pack_ipv4(ip: ipaddress.IPv4Address, port: int) -> None:
     assert pack_address((str(ip), port)) == packed
     assert pack_address((f"::ffff:{ip}", port, 0, 0)) == packed
     assert pack_http_address(str(ip)) == b"h4" + ip.packed
+    assert format_packed(packed) == f"{ip}:{port}"
+    assert format_packed(b"h4" + ip.packed) == f"http {ip}"
 
 
 @given(st.ip_addresses(v=6).filter(lambda ip: ip.ipv4_mapped is None), st.integers(0, 65535))
 def test_pack_ipv6(ip: ipaddress.IPv6Address, port: int) -> None:
     assert pack_address((str(ip), port, 0, 0)) == b"6" + ip.packed + port.to_bytes(2, "big")
     assert pack_http_address(str(ip)) == b"h6" + ip.packed
+    assert ipaddress.ip_address(format_packed(b"h6" + ip.packed).removeprefix("http ")) == ip
+    shown = parse_host_port(format_packed(pack_address((str(ip), port, 0, 0))))
+    assert (ipaddress.ip_address(shown.host), shown.port) == (ip, port)
+
+
+@given(st.binary(max_size=23))
+def test_any_bytes_can_be_shown(packed: bytes) -> None:
+    assert format_packed(packed).isascii()
 
 
 def test_scope_is_left_out_and_a_peer_without_address_is_empty() -> None:
