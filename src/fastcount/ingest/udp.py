@@ -16,7 +16,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 from fastcount._core import Store, UdpReceiver
 from fastcount.address import HostPort, pack_address
@@ -85,12 +85,6 @@ def _refuse_new(sock: socket.socket) -> None:
             sock.connect(name)
 
 
-class Receiver(Protocol):
-    """One socket being read into the store."""
-
-    def stats(self) -> dict[str, int]: ...
-
-
 class LoopReceiver:
     """Reads a socket on the event loop. At most `PER_CALLBACK` datagrams at a time, so that a flood starves no read."""
 
@@ -99,12 +93,13 @@ class LoopReceiver:
         self._sock = sock
         self._buffer = bytearray(MAX_DATAGRAM)
         self._view = memoryview(self._buffer)
-        self._kernel_drops = 0
-        self._stats = dict.fromkeys(("datagrams", "frames", "bytes", "batches", "truncated", "errors"), 0)
+        self._stats = dict.fromkeys(
+            ("datagrams", "frames", "bytes", "batches", "kernel_drops", "truncated", "errors"), 0
+        )
 
     def stats(self) -> dict[str, int]:
         """The same keys as `UdpReceiver.stats`."""
-        return self._stats | {"kernel_drops": self._kernel_drops}
+        return self._stats.copy()
 
     def read_some(self) -> int:
         """Apply what is there, up to the bound; returns how many datagrams. Raises OSError if the socket is broken."""
@@ -126,7 +121,7 @@ class LoopReceiver:
                 for level, kind, data in ancillary:
                     if level == socket.SOL_SOCKET and kind == SO_RXQ_OVFL:
                         # the kernel's counter has 32 bits and wraps
-                        self._kernel_drops += (_DROPS.unpack(data)[0] - self._kernel_drops) & 0xFFFFFFFF
+                        stats["kernel_drops"] += (_DROPS.unpack(data)[0] - stats["kernel_drops"]) & 0xFFFFFFFF
                 if flags & socket.MSG_TRUNC:
                     stats["truncated"] += 1
                 with contextlib.suppress(FrameError):  # the store counted it
@@ -154,10 +149,8 @@ class UdpDoor:
         self._stopping = False
         self._threads: list[threading.Thread] = []
         self._done: list[asyncio.Event] = []
-        self._receivers: list[Receiver] = []
         self._reader = LoopReceiver(store, sockets[0]) if workers == 0 else None
         self._native = [UdpReceiver(store, sock.fileno()) for sock in sockets] if workers else []
-        self._receivers += [self._reader] if self._reader else self._native
 
     @property
     def sockname(self) -> tuple[Any, ...]:
@@ -167,7 +160,8 @@ class UdpDoor:
     def stats(self) -> list[dict[str, int]]:
         """An entry a socket: what the receiver counts, and `rcvbuf`, the bytes of socket buffer granted."""
         rcvbuf = rcvbuf_of(self._sockets[0]) if self._sockets else 0
-        return [receiver.stats() | {"rcvbuf": rcvbuf} for receiver in self._receivers]
+        receivers = [self._reader] if self._reader is not None else self._native
+        return [receiver.stats() | {"rcvbuf": rcvbuf} for receiver in receivers]
 
     def start(self) -> None:
         """Begin to read; to be called on the running loop."""
