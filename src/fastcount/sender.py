@@ -1,4 +1,4 @@
-"""A connected UDP socket that never blocks, and a pacer: what clients and `fastcount load` send through."""
+"""A connected UDP socket that never blocks, which clients send through, and a pacer, which `fastcount load` has too."""
 
 import enum
 import errno

@@ -14,6 +14,7 @@ from fastcount.address import HostPort
 from fastcount.errors import FastcountError
 from fastcount.packer import DATAGRAM, Packed
 from fastcount.rest import Json, Rest, RestError, UnreachableError
+from fastcount.sender import Pacer
 
 BLIND_RATE = 100_000  # records/s where the ledger cannot be asked
 MAX_WINDOW = 512  # frames; the server remembers 1,024 numbers of a source, older ones it cannot tell from repeats
@@ -64,6 +65,7 @@ class UdpSender:
         self._source = f"{source:016x}"
         self._rest: Rest | None = Rest(ledger)
         self._rate = rate
+        self._pacer = Pacer(rate)
         self._note = ""
         self._under_way: list[Packed] = []
         self._frames = 0
@@ -73,7 +75,6 @@ class UdpSender:
         self._unknown = False
         self._refused_before = self._refused()
         self._window = self._ask_window()
-        self._next = time.monotonic()
         try:
             family, _, _, _, sockaddr = socket.getaddrinfo(door.host, door.port, type=socket.SOCK_DGRAM)[0]
             self._socket = socket.socket(family, socket.SOCK_DGRAM)
@@ -82,8 +83,9 @@ class UdpSender:
             raise FastcountError(f"cannot send to {door}: {error.strerror}") from None
 
     def send(self, frame: Packed) -> None:
-        self._pace(frame.records)
+        time.sleep(self._pacer.delay())
         self._put(frame)
+        self._pacer.sent(frame.records)
         self._frames += 1
         if self._rest is not None:
             self._under_way.append(frame)
@@ -114,15 +116,6 @@ class UdpSender:
             ) from None
         except OSError as error:
             raise FastcountError(f"cannot send to {self._door}/udp: {error.strerror}") from None
-
-    def _pace(self, records: int) -> None:
-        rate = self._rate or (BLIND_RATE if self._rest is None else 0)
-        if not rate:
-            return
-        now = time.monotonic()
-        if self._next > now:
-            time.sleep(self._next - now)
-        self._next = max(self._next, now) + records / rate
 
     def _ask_window(self) -> int:
         """Half of what the server's smallest socket buffer holds; the rest is for others."""
@@ -193,6 +186,8 @@ class UdpSender:
         if self._rest is not None:
             self._rest.close()
         self._rest = None
+        if self._rate is None:
+            self._pacer = Pacer(BLIND_RATE)
 
 
 class HttpSender:
@@ -203,14 +198,12 @@ class HttpSender:
 
     def __init__(self, door: HostPort, rate: float | None = None) -> None:
         self._rest = Rest(door, timeout=30.0)
-        self._rate = rate
-        self._next = time.monotonic()
+        self._pacer = Pacer(rate)
         self._received = self._refused = self._resent = 0
 
     def send(self, frame: Packed) -> None:
-        if self._rate:
-            time.sleep(max(0.0, self._next - time.monotonic()))
-            self._next = max(self._next, time.monotonic()) + frame.records / self._rate
+        time.sleep(self._pacer.delay())
+        self._pacer.sent(frame.records)
         for attempt in range(ROUNDS):
             try:
                 answer = self._rest.request("POST", "/v1/increments", frame.data, "application/vnd.fastcount.frame")
