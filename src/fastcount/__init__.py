@@ -8,10 +8,16 @@ if TYPE_CHECKING:
     from fastcount.aclient import AsyncClient
     from fastcount.client import Client
 
-__version__ = "0.1.0"
+    __version__: str
+
 __all__ = ["AsyncClient", "Client", "FastcountError", "__version__"]
 
-_LAZY = {"AsyncClient": "fastcount.aclient", "Client": "fastcount.client"}
+# name → module, name there; the version is read from the package's metadata, which takes a while
+_LAZY = {
+    "AsyncClient": ("fastcount.aclient", "AsyncClient"),
+    "Client": ("fastcount.client", "Client"),
+    "__version__": ("fastcount.version", "VERSION"),
+}
 
 
 def __getattr__(name: str) -> object:
@@ -19,7 +25,8 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    value = getattr(import_module(_LAZY[name]), name)
+    module, there = _LAZY[name]
+    value = getattr(import_module(module), there)
     globals()[name] = value
     return value
 
