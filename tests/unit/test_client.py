@@ -24,13 +24,6 @@ NEVER = 3600.0
 
 
 @pytest.fixture
-def peer():
-    peer = Peer()
-    yield peer
-    peer.close()
-
-
-@pytest.fixture
 def client(peer):
     """One that sends only when told to."""
     client = Client(port=peer.port, flush_interval=NEVER, heartbeat=NEVER)

@@ -16,13 +16,6 @@ from fastcount.sender import Outcome, Pacer, UdpSender, candidates
 NEVER = 3600.0
 
 
-@pytest.fixture
-def peer():
-    peer = Peer()
-    yield peer
-    peer.close()
-
-
 class FullKernel:
     """A datagram socket whose queue is finite and whose reader does not read: the kernel really says EAGAIN."""
 

@@ -6,19 +6,12 @@ import threading
 
 import pytest
 import uvloop
-from udp_peer import Peer, check_books, records, totals
+from udp_peer import check_books, records, totals
 
 from fastcount import AsyncClient, wire
 from fastcount.errors import ConfigError
 
 NEVER = 3600.0
-
-
-@pytest.fixture
-def peer():
-    peer = Peer()
-    yield peer
-    peer.close()
 
 
 async def receive(peer):
