@@ -51,12 +51,13 @@ class Store:
         keys: dict[int, bytes] | None = None,
         require_signature: bool = False,
     ) -> None: ...
-    def apply(self, frame: Buffer, address: bytes = b"") -> Applied:
-        """Apply one frame whole. `address`: at most 23 bytes, whose books it goes into.
+    def apply(self, frame: Buffer, address: bytes = b"", *, trusted: bool = False) -> Applied:
+        """Apply one frame whole. `address`: at most 23 bytes, whose books it goes into. `trusted`: it was built here,
+        and has no signature, also where one is required.
         Raises FrameError (nothing was applied, `malformed` of the address went up)."""
     def incr(self, type: bytes, id: bytes, delta: int = 1, member: bytes | None = None) -> int:
-        """Add `delta` and return the total after; a member also goes into uniques, sample and events. Raises
-        InvalidName, OverflowError (delta outside of signed 64-bit), LimitReached."""
+        """Add `delta` and return the total after; a member also goes into uniques, sample and events (with a
+        delta of 0 it is no event). Raises InvalidName, OverflowError (delta outside of signed 64-bit), LimitReached."""
     def read(self, type: bytes, id: bytes) -> Reading:
         """A name never counted reads as 0. Raises InvalidName."""
     def reset(self, type: bytes, id: bytes) -> int:

@@ -166,7 +166,7 @@ cdef class Store:
         if self.ready:
             pthread_mutex_destroy(&self.apply_lock)
 
-    def apply(self, frame, bytes address not None=b""):
+    def apply(self, frame, bytes address not None=b"", *, bint trusted=False):
         cdef Py_buffer view
         cdef address_t sender
         cdef frame_t f
@@ -192,6 +192,7 @@ cdef class Store:
                 records = 1
             room = scratch_reserve(&self.intake.scratch, records if records > 1024 else 1024) == 0
             if room:
+                self.intake.keys = NULL if trusted else &self.keys
                 gen = store_enter(&self.store)
                 error = intake_frame(&self.intake, <const uint8_t *>view.buf, <const uint8_t *>view.buf,
                                      <uint64_t>view.len, &sender, monotonic_ns(), &f)

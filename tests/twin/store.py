@@ -184,6 +184,7 @@ class TwinStore:
             raise LimitReached(limit)
         if member is not None:
             self._offer(type, id, member, wire.HIT)
+            self.events[type] -= delta == 0
         return self.totals[type, id].value
 
     def reset(self, type: bytes, id: bytes) -> int:

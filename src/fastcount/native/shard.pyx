@@ -334,7 +334,7 @@ cdef int store_incr(store_t *s, const uint8_t *type, uint32_t type_length, const
         if op >= OP_SEEN:
             apply_member(s, shard, e, &m, gen)
     pthread_mutex_unlock(&shard.lock)
-    if e != NULL and op == OP_HIT:
+    if e != NULL and op == OP_HIT and delta != 0:
         events_offer_one(&s.events, number, id, n, member, member_length, now_ms, gen, &s.memory, s.limits.max_memory)
     store_leave(s, gen)
     return outcome
