@@ -1,5 +1,6 @@
 """A hot route and the FastAPI route it shortcuts give the same bytes, however the requests arrive."""
 
+import asyncio
 import json
 import re
 from itertools import pairwise
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 GET = b"GET /v1/counter/hits/a HTTP/1.1\r\nHost: x\r\n\r\n"
 INCREMENT = b"POST /v1/counter/hits/a/increment HTTP/1.1\r\nHost: x\r\n\r\n"
+UNIQUE = b"GET /v1/counter/hits/a/unique HTTP/1.1\r\nHost: x\r\n\r\n"
 COLD = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
@@ -57,6 +59,46 @@ LENGTH = b"Content-Length: "
 REQUESTS = {
     "get": (200, get(ID + b"a")),
     "get after increment": (200, INCREMENT + GET),
+    "unique": (200, get(ID + b"a/unique")),
+    "unique after members": (200, post(ID + b"a/increment", b'{"member": "u"}') + post(ID + b"a/increment",
+                             b'{"member": "\xc3\xa4", "delta": 0}') + UNIQUE + GET),
+    "unique, head": (200, get(ID + b"a/unique", method=b"HEAD")),
+    "unique, 1.0": (200, get(ID + b"a/unique", b"1.0")),
+    "unique, 1.0 keep-alive": (200, get(ID + b"a/unique", b"1.0", b"Connection: keep-alive")),
+    "unique, close": (200, get(ID + b"a/unique", b"1.1", b"Connection: close") + GET),
+    "unique, escapes": (200, get(ID + b"%22a%2Funique%3Fx%25%E2%82%AC/unique")),
+    "unique, escaped verb": (404, get(ID + b"a/%75nique")),
+    "unique, longest": (200, get(ID + b"x" * 1023 + b"/unique")),
+    "unique, too long": (422, get(ID + b"x" * 1024 + b"/unique")),
+    "unique, empty id": (422, get(ID + b"/unique")),
+    "unique, nul": (422, get(ID + b"a%00b/unique")),
+    "unique, bad escape": (400, get(ID + b"a%zz/unique")),
+    "unique, bad type": (422, get(b"/v1/counter/h!ts/a/unique")),
+    "unique, trailing slash": (404, get(ID + b"a/unique/")),
+    "unique, twice": (404, get(ID + b"a/unique/unique")),
+    "unique, query id": (200, get(b"/v1/counter/hits/unique?id=a/b?c")),
+    "unique, query id and path id": (400, get(ID + b"a/unique?id=b")),
+    "unique, other query": (200, get(ID + b"a/unique?x=1")),
+    "unique, with a body": (200, get(ID + b"a/unique", b"1.1", b"Content-Length: 3") + b"abc"),
+    "unique, post": (405, get(ID + b"a/unique", method=b"POST")),
+    "unique, delete": (405, get(ID + b"a/unique", method=b"DELETE")),
+    "upgrade of unique": (200, get(ID + b"a/unique", b"1.1", b"Connection: Upgrade", b"Upgrade: h2c")),
+    "unique, expect": (200, get(ID + b"a/unique", b"1.1", b"Expect: 100-continue")),
+    "id unique": (200, get(ID + b"unique")),
+    "unique of unique": (200, get(ID + b"unique/unique")),
+    "sample": (200, post(ID + b"a/increment", b'{"member": "u"}') + get(ID + b"a/sample")),
+    "sample, head": (200, get(ID + b"a/sample", method=b"HEAD")),
+    "sample, post": (405, get(ID + b"a/sample", method=b"POST")),
+    "cross-site": (403, get(ID + b"a/increment", b"1.1", b"Sec-Fetch-Site: cross-site", method=b"POST")),
+    "cross-site in capitals": (403, get(ID + b"a/increment", b"1.1", b"SEC-FETCH-SITE: Cross-Site ", method=b"POST")),
+    "cross-site with query id": (403, get(b"/v1/counter/hits/increment?id=a", b"1.1", b"Sec-Fetch-Site: cross-site",
+                                          method=b"POST")),
+    "cross-site with a body": (403, post(ID + b"a/increment", b'{"delta": 5}', b"Sec-Fetch-Site: cross-site")),
+    "cross-site chunked": (403, chunked(ID + b"a/increment", b"{}").replace(b"Host: x",
+                                                                          b"Sec-Fetch-Site: cross-site")),
+    "same-origin": (200, get(ID + b"a/increment", b"1.1", b"Sec-Fetch-Site: same-origin", method=b"POST")),
+    "by hand": (200, get(ID + b"a/increment", b"1.1", b"Sec-Fetch-Site: none", method=b"POST")),
+    "a cross-site read": (200, get(ID + b"a", b"1.1", b"Sec-Fetch-Site: cross-site")),
     "head": (200, get(ID + b"a", method=b"HEAD")),
     "1.0": (200, get(ID + b"a", b"1.0")),
     "1.0 keep-alive": (200, get(ID + b"a", b"1.0", b"Connection: keep-alive")),
@@ -185,17 +227,20 @@ def test_same_answer(case: str) -> None:
     status, request = REQUESTS[case]
     # stock loses what follows an Upgrade
     kinds = ("hot", "cold") if case.startswith(("upgrade", "websocket")) else ("hot", "cold", "stock")
-    alone, after, before = exchange([request], [GET, GET, request], [request + GET, GET], kinds=kinds)
+    alone, *others = exchange(
+        [request], [GET, GET, request], [request + GET, GET], [UNIQUE, UNIQUE, request, UNIQUE], kinds=kinds
+    )
     assert same(alone).statuses[:1] == [status]
-    same(after)
-    same(before)
+    for other in others:
+        same(other)
 
 
 @pytest.mark.parametrize(
     "case",
-    ["get", "head", "1.0", "escapes", "query id", "bad escape", "empty id", "delta", "chunked with trailers", "expect",
-     "text body", "idempotency key", "bad chunk", "close, then an increment", "get with a body",
-     "upgrade", "upgrade of an increment"],
+    ["get", "head", "unique", "unique after members", "unique, head", "unique, escapes", "unique, empty id",
+     "unique, trailing slash", "cross-site", "1.0", "escapes", "query id", "bad escape", "empty id", "delta",
+     "chunked with trailers", "expect", "text body", "idempotency key", "bad chunk", "close, then an increment",
+     "get with a body", "upgrade", "upgrade of an increment"],
 )  # fmt: skip
 def test_split_anywhere(case: str) -> None:
     _, request = REQUESTS[case]
@@ -216,8 +261,10 @@ def test_byte_by_byte() -> None:
 
 
 STREAM = [GET, COLD, INCREMENT, get(b"/nowhere"), GET, post(ID + b"b/increment", b'{"delta": 7}'), COLD,
-          get(ID + b"b"), get(ID + b"b", method=b"HEAD"), get(ID + b"%00"), INCREMENT, GET]  # fmt: skip
-EXPECTED = [200, 200, 200, 404, 200, 200, 200, 200, 200, 422, 200, 200]
+          get(ID + b"b"), get(ID + b"b", method=b"HEAD"), get(ID + b"%00"), INCREMENT, GET, UNIQUE,
+          post(ID + b"a/increment", b'{"member": "u", "delta": 0}'), UNIQUE, UNIQUE, get(ID + b"a/sample"),
+          UNIQUE]  # fmt: skip
+EXPECTED = [200, 200, 200, 404, 200, 200, 200, 200, 200, 422, 200, 200, 200, 200, 200, 200, 200, 200]
 
 
 @pytest.mark.parametrize("rest", [True, False], ids=["settled", "at once"])
@@ -228,8 +275,9 @@ def test_pipelining_keeps_the_order(size: int, rest: bool) -> None:
     said = same(row)
     assert said.statuses == EXPECTED
     assert not said.closed
-    values = [body["value"] for body in bodies(said) if body.get("id") == "a"]
-    assert values == [0, 1, 1, 2, 2]
+    asked = [body for body in bodies(said) if body.get("id") == "a"]
+    assert [body["value"] for body in asked if "value" in body] == [0, 1, 1, 2, 2, 2]
+    assert [body["unique"] for body in asked if "unique" in body] == [0, 1, 1, 1]
 
 
 @pytest.mark.parametrize("rest", [True, False], ids=["settled", "at once"])
@@ -295,6 +343,31 @@ def test_body_of_a_get() -> None:
     )
 
 
+def test_body_of_uniques() -> None:
+    first, second = (post(ID + b"a/increment", b'{"member": "%b"}' % member) for member in (b"u", b"v"))
+    (row,) = exchange([first + second + first, UNIQUE])
+    head, _, body = same(row).data.rpartition(b"\r\n\r\n")
+    assert json.loads(body) == {"type": "hits", "id": "a", "unique": 2, "error": 0.0}
+    assert head.endswith(b"content-length: %d" % len(body))
+
+
+def test_the_shortcut_is_taken_for_uniques() -> None:
+    from http_pipe import Server
+
+    async def scenario() -> None:
+        pipe = (server := Server()).connect()
+        parsed: list[bytes] = []
+        parse = pipe.protocol._parse
+        pipe.protocol._parse = lambda data: (parsed.append(data), parse(data))
+        for request in (UNIQUE, UNIQUE, GET, get(ID + b"%2F/unique"), get(ID + b"a/sample")):
+            pipe.feed(request)
+        await server.settle()
+        assert bytes(pipe.out).count(b"HTTP/1.1 200 OK") == 5
+        assert parsed == [UNIQUE, get(ID + b"a/sample")]
+
+    asyncio.run(scenario())
+
+
 _TARGET_BYTES = st.sampled_from(
     [bytes((c,)) for c in range(0x21, 0x7F)] + [b"%2F", b"%25", b"%00", b"%C3%A4", b"%FF", b"%a", b"/"] * 4
 )
@@ -302,6 +375,10 @@ _TARGETS = st.lists(_TARGET_BYTES, max_size=12).map(b"".join).map(lambda tail: I
     [
         ID + b"a",
         ID + b"a/increment",
+        ID + b"a/unique",
+        ID + b"a/unique",
+        ID + b"a/sample",
+        b"/v1/counter/hits/unique?id=a",
         b"/v1/counter/hits?id=a",
         b"/healthz",
         b"/v1/counter//",
@@ -313,7 +390,7 @@ _HEADERS = st.lists(
         [b"Host: x", b"Connection: close", b"Connection: keep-alive", b"Content-Length: 0", b"Content-Length: 2",
          b"Transfer-Encoding: chunked", b"Content-Type: application/json", b"Content-Type: text/plain",
          b"Expect: 100-continue", b"X-Long: " + b"y" * 500, b"Upgrade: h2c", b"Connection: upgrade",
-         b"Content-Encoding: gzip", b"bad header", b"X:", b": x"]
+         b"Content-Encoding: gzip", b"Sec-Fetch-Site: cross-site", b"bad header", b"X:", b": x"]
     ),
     max_size=4,
 )  # fmt: skip
@@ -334,7 +411,9 @@ _LASTING = servers(("hot", "cold"))
 
 @settings(max_examples=300)
 @given(
-    st.lists(_REQUEST | st.sampled_from([GET, INCREMENT, COLD]) | st.binary(max_size=20), min_size=1, max_size=5),
+    st.lists(
+        _REQUEST | st.sampled_from([GET, INCREMENT, UNIQUE, COLD]) | st.binary(max_size=20), min_size=1, max_size=5
+    ),
     st.lists(st.integers(1, 400), max_size=3),
     st.booleans(),
 )

@@ -94,6 +94,80 @@ def test_one_counter(http: httpx.Client) -> None:
     assert int(head.headers["content-length"]) == len(http.get(path).content)
 
 
+def test_uniques_and_sample_of_one_counter(http: httpx.Client) -> None:
+    path = "/v1/counter/hits/%2F%22a%22"
+    name = {"type": "hits", "id": '/"a"'}
+    assert held(http.get(path + "/unique"), models.CounterUnique) == {**name, "unique": 0, "error": 0.0}
+    nobody = {**name, "sample": [], "distinct": 0, "complete": True}
+    assert held(http.get(path + "/sample"), models.CounterSample) == nobody
+    for member in ("ä", "b", "ä", '"\\'):
+        assert http.post(path + "/increment", json={"member": member}).status_code == 200
+    assert held(http.get(path + "/unique"), models.CounterUnique) == {**name, "unique": 3, "error": 0.0}
+    said = held(http.get("/v1/counter/hits/sample", params={"id": '/"a"'}), models.CounterSample)
+    assert (sorted(said["sample"]), said["distinct"], said["complete"]) == (['"\\', "b", "ä"], 3, True)
+    assert held(http.delete(path), models.Reset)["was"] == 4
+    assert held(http.get(path + "/unique"), models.CounterUnique)["unique"] == 3
+    for verb in ("unique", "sample"):
+        assert held(http.get(f"/v1/counter/hits/{verb}"), models.Counter)["id"] == verb
+        head = http.head(f"{path}/{verb}")
+        assert (head.status_code, head.content) == (200, b"")
+        refused(http.get(f"/v1/counter/hits/%00/{verb}"), 422, "invalid_name")
+        refused(http.get(f"/v1/counter/h!ts/a/{verb}"), 422, "invalid_name")
+
+
+def test_past_what_is_exact(running: Running) -> None:
+    """Both doors of a counter's uniques say the same, and how good it is; the sample stays bounded."""
+    for i in range(5000):
+        running.store.incr(b"t", b"a", 0, b"user_%d" % i)
+    said = held(running.client.get("/v1/counter/t/a/unique"), models.CounterUnique)
+    assert (said["unique"], said["error"]) == running.store.unique(b"t", b"a")
+    assert said["error"] == 0.008125
+    assert abs(said["unique"] - 5000) < 5000 * 5 * said["error"]
+    sample = held(running.client.get("/v1/counter/t/a/sample"), models.CounterSample)
+    assert sample["complete"] is False
+    assert len(set(sample["sample"]) & {f"user_{i}" for i in range(5000)}) == 100
+    assert 2500 < sample["distinct"] < 10_000
+
+
+@pytest.mark.parametrize("form", ["single", "list", "ndjson"])
+def test_a_delta_of_0_counts_the_member_alone(running: Running, form: str) -> None:
+    http, item = running.client, {"delta": 0, "member": "u"}
+    for _ in range(3):
+        if form == "single":
+            assert held(http.post("/v1/counter/t/a/increment", json=item), models.Incremented)["value"] == 0
+        elif form == "list":
+            said = held(http.post("/v1/increments", json=[{"type": "t", "id": "a", **item}]), models.Applied)
+            assert said["applied"] == 2  # a SEEN and a SAMPLE
+        else:
+            line = json.dumps({"type": "t", "id": "a", **item})
+            held(http.post("/v1/increments", content=line, headers=NDJSON), models.Applied)
+    assert held(http.get("/v1/counter/t/a"), models.Counter)["value"] == 0
+    assert held(http.get("/v1/counter/t/a/unique"), models.CounterUnique)["unique"] == 1
+    assert held(http.get("/v1/counter/t/a/sample"), models.CounterSample)["sample"] == ["u"]
+    assert list(running.store.swap().events()) == []  # nothing happened that history should know
+
+
+def test_uniques_of_a_type(running: Running) -> None:
+    for i in range(50):
+        running.store.incr(b"t", b"%d" % (i % 7), 1, b"user_%d" % (i % 20))
+        running.store.incr(b"other", b"0", 1, b"someone_%d" % i)
+    said = held(running.client.get("/v1/unique/t"), models.TypeUnique)
+    assert said == {"type": "t", "unique": 20, "error": 0.0}
+    none = held(running.client.get("/v1/unique/none"), models.TypeUnique)
+    assert none == {"type": "none", "unique": 0, "error": 0.0}
+    refused(running.client.get("/v1/unique/a%20b"), 422, "invalid_name")
+    refused(running.client.get("/v1/unique/"), 404, "not_found")
+
+
+def test_another_site_cannot_count(http: httpx.Client) -> None:
+    """A form or a beacon without a body needs no preflight."""
+    path = "/v1/counter/t/a/increment"
+    for site in ("cross-site", "Cross-Site"):
+        refused(http.post(path, headers={"sec-fetch-site": site}), 403, "cross_site", "Sec-Fetch-Site: cross-site")
+    for n, headers in enumerate(({}, {"sec-fetch-site": "same-origin"}, {"sec-fetch-site": "none"}), 1):
+        assert held(http.post(path, headers=headers), models.Incremented)["value"] == n
+
+
 def test_a_total_saturates(http: httpx.Client) -> None:
     for _ in range(2):
         said = held(http.post("/v1/counter/t/a/increment", json={"delta": 2**63 - 1}), models.Incremented)
@@ -278,6 +352,53 @@ def test_reading_many(http: httpx.Client) -> None:
         refused(http.post("/v1/counters:read", content=content, headers=JSON), 422, "invalid_body")
 
 
+def test_reading_many_with_uniques_and_samples(running: Running) -> None:
+    for i in range(30):
+        running.store.incr(b"t", b"a", 1, b"%d" % i)
+    names = [{"type": "t", "id": "a"}, {"type": "t", "id": "none"}]
+    read = "/v1/counters:read"
+    plain = held(running.client.post(read, json={"counters": names}), models.Counters)["counters"]
+    assert plain == [{**names[0], "value": 30, "pending": 30}, {**names[1], "value": 0, "pending": 0}]
+    assert plain == running.client.post(read, json={"counters": names, "unique": False, "sample": 0}).json()["counters"]
+    rows = held(running.client.post(read, json={"counters": names, "unique": True}), models.Counters)["counters"]
+    extra = ({"unique": 30, "error": 0.0}, {"unique": 0, "error": 0.0})
+    assert rows == [row | more for row, more in zip(plain, extra, strict=True)]
+    asked = {"counters": names, "unique": True, "sample": 10}
+    some = held(running.client.post(read, json=asked), models.Counters)["counters"]
+    whole = running.client.get("/v1/counter/t/a/sample").json()["sample"]
+    assert some[0] == rows[0] | {"sample": whole[:10], "distinct": 30, "complete": False}
+    assert some[1] == rows[1] | {"sample": [], "distinct": 0, "complete": True}
+    asked["sample"] = 30
+    assert running.client.post(read, json=asked).json()["counters"][0]["complete"] is True
+
+
+def test_reading_many_uniques_takes_the_long_way(running: Running) -> None:
+    """Small bodies that mean much work, and large ones, leave the loop; the answer is the same."""
+    running.store.incr(b"t", b"7", 1, b"u")
+    for count in (5, 101, 2000):
+        names = [{"type": "t", "id": str(i)} for i in range(count)]
+        said = held(running.client.post("/v1/counters:read", json={"counters": names, "unique": True}), models.Counters)
+        assert [row["unique"] for row in said["counters"]] == [int(i == 7) for i in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [('"unique": 1', "'unique' is true or false, not 1"), ('"unique": null', "not null"),
+     ('"sample": true', "0 to 4,096, not true"), ('"sample": -1', "not -1"), ('"sample": 4097', "not 4097"),
+     ('"sample": 1.5', "not 1.5"), ('"samples": 1', "allowed: counters, sample, unique")],
+)  # fmt: skip
+def test_reading_many_asked_badly(http: httpx.Client, more: str, words: str) -> None:
+    content = '{"counters": [], ' + more + "}"
+    refused(http.post("/v1/counters:read", content=content, headers=JSON), 422, "invalid_body", words)
+
+
+def test_too_many_members_at_once(http: httpx.Client) -> None:
+    names = [{"type": "t", "id": "a"}] * 25
+    assert http.post("/v1/counters:read", json={"counters": names, "sample": 4000}).status_code == 200
+    many = {"counters": names, "sample": 4001}
+    refused(http.post("/v1/counters:read", json=many), 422, "invalid_body", "at most 100,000 members")
+
+
 def test_top(running: Running) -> None:
     for id_, value in ((b"a", 1), (b"c", 5), (b"b", 5), ('"\\/ä€'.encode(), 9)):
         running.store.incr(b"t", id_, value)
@@ -285,10 +406,75 @@ def test_top(running: Running) -> None:
     assert body["top"] == [{"id": '"\\/ä€', "value": 9}, {"id": "b", "value": 5}, {"id": "c", "value": 5}]
     assert body["complete"] is True
     assert held(running.client.get("/v1/top/none"), models.Top)["top"] == []
-    for query in ("k=0", "k=10001", "k=x", "k=1.5", "by=rate"):
+    said = running.client.get("/v1/top/t?k=3&by=value").json()
+    assert (said["by"], said["top"]) == ("value", body["top"])
+    for query in ("k=0", "k=10001", "k=x", "k=1.5", "by=rate", "by="):
         refused(running.client.get(f"/v1/top/t?{query}"), 422, "invalid_parameter", query.partition("=")[0])
     for name in ("a%20b", "%FF", "t" * 65):
         refused(running.client.get(f"/v1/top/{name}"), 422, "invalid_name")
+
+
+def test_top_by_unique(running: Running) -> None:
+    for id_, count in ((b"a", 1), (b"c", 5), (b"b", 5), (b"none", 0)):
+        running.store.incr(b"t", id_, 100 - count)
+        for i in range(count):
+            running.store.incr(b"t", id_, 1, b"%d" % i)
+    body = held(running.client.get("/v1/top/t?by=unique&k=3"), models.Top)
+    assert (body["by"], body["k"], body["complete"]) == ("unique", 3, True)
+    assert body["top"] == [{"id": "b", "unique": 5}, {"id": "c", "unique": 5}, {"id": "a", "unique": 1}]
+    assert held(running.client.get("/v1/top/none?by=unique"), models.Top)["top"] == []
+
+
+def test_top_by_unique_knows_of_members_that_were_refused() -> None:
+    server = Running(Store(max_memory=2 << 20, shards=1))
+    try:
+        server.store.incr(b"other", b"a")
+        i = 0
+        while not server.store.stats()["members_refused"]:  # type: ignore[index]
+            server.store.incr(b"t", b"a%d" % (i % 300), 1, b"%0200d" % i)
+            i += 1
+        assert held(server.client.get("/v1/top/t?by=unique"), models.Top)["complete"] is False
+        assert held(server.client.get("/v1/top/other?by=unique"), models.Top)["complete"] is True
+    finally:
+        server.stop()
+
+
+def test_one_source(running: Running) -> None:
+    for source in (7, 0xABCDEF0123456789):
+        running.store.apply(
+            wire.build([Record(wire.INC, b"t", b"a")], source=source, seq=0, sent=0), b"4\x7f\0\0\1\0\1"
+        )
+    http = running.client
+    (row,) = held(http.get("/v1/sources?source=0000000000000007"), models.Sources)["sources"]
+    assert (row["source"], row["records"]) == ("0000000000000007", 1)
+    (row,) = held(http.get("/v1/sources?source=ABCDEF0123456789&limit=1"), models.Sources)["sources"]
+    assert row["source"] == "abcdef0123456789"
+    nobody = held(http.get("/v1/sources?source=0000000000000008"), models.Sources)
+    assert (nobody["sources"], nobody["totals"]["records"]) == ([], 2)
+    for bad in ("7", "g" * 16, "", "0" * 17):
+        refused(http.get(f"/v1/sources?source={bad}"), 422, "invalid_parameter", "source")
+
+
+def test_where_signatures_are_required_json_still_counts() -> None:
+    """Signatures are of frames: what HTTP builds of JSON has none, and is let in as a single increment is."""
+    server = Running(Store(keys={1: b"k" * 16}, require_signature=True))
+    try:
+        http, item = server.client, {"type": "t", "id": "a", "member": "u"}
+        assert held(http.post("/v1/counter/t/a/increment"), models.Incremented)["value"] == 1
+        assert held(http.post("/v1/increments", json=[item]), models.Applied)["applied"] == 1
+        records = [Record(wire.INC, b"t", b"a")]
+        for frame in (
+            wire.build(records),
+            wire.build(records, key=(1, b"l" * 16)),
+            wire.build(records, key=(2, b"k" * 16)),
+        ):
+            said = refused(http.post("/v1/increments", content=frame, headers=FRAME), 400, "malformed_frame")
+            assert said["fault"] == "signature"
+        signed = wire.build(records, key=(1, b"k" * 16))
+        assert held(http.post("/v1/increments", content=signed, headers=FRAME), models.Applied)["applied"] == 1
+        assert held(http.get("/v1/counter/t/a"), models.Counter)["value"] == 3
+    finally:
+        server.stop()
 
 
 def test_server_routes(http: httpx.Client) -> None:
@@ -315,6 +501,9 @@ def test_unknown_routes_and_methods(http: httpx.Client) -> None:
         ("POST", "/healthz", "GET, HEAD"),
         ("PUT", "/v1/counter/t/a", "DELETE, GET, HEAD"),
         ("GET", "/v1/counter/t/a/increment", "POST"),
+        ("POST", "/v1/counter/t/a/unique", "GET, HEAD"),
+        ("DELETE", "/v1/counter/t/a/sample", "GET, HEAD"),
+        ("POST", "/v1/unique/t", "GET, HEAD"),
         ("GET", "/v1/increments", "POST"),
         ("OPTIONS", "/v1/counter/t/a", "DELETE, GET, HEAD"),
         ("POST", "/", "GET, HEAD"),
@@ -334,9 +523,14 @@ def test_too_many_scans_at_once_are_refused(running: Running, monkeypatch: pytes
     from fastcount.api import http as module
 
     monkeypatch.setattr(module, "WAITING", -module.OFF_LOOP)
-    answer = running.client.get("/v1/top/t")
-    refused(answer, 503, "busy")
-    assert answer.headers["retry-after"] == "1"
+    names = {"counters": [{"type": "t", "id": "a"}], "sample": 1}
+    for answer in (
+        running.client.get("/v1/top/t"),
+        running.client.get("/v1/unique/t"),
+        running.client.post("/v1/counters:read", json=names),
+    ):
+        refused(answer, 503, "busy")
+        assert answer.headers["retry-after"] == "1"
 
 
 def test_openapi_describes_every_route(http: httpx.Client) -> None:
@@ -344,7 +538,8 @@ def test_openapi_describes_every_route(http: httpx.Client) -> None:
     said = {(path, method) for path, item in document["paths"].items() for method in item}
     assert said == {
         ("/v1/counter/{type}/{id}/increment", "post"), ("/v1/counter/{type}/{id}", "get"),
-        ("/v1/counter/{type}/{id}", "delete"),
+        ("/v1/counter/{type}/{id}", "delete"), ("/v1/counter/{type}/{id}/unique", "get"),
+        ("/v1/counter/{type}/{id}/sample", "get"), ("/v1/unique/{type}", "get"),
         ("/v1/increments", "post"), ("/v1/counters:read", "post"), ("/v1/top/{type}", "get"), ("/v1/sources", "get"),
         ("/v1/stats", "get"), ("/healthz", "get"),
     }  # fmt: skip

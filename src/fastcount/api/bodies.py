@@ -11,6 +11,8 @@ from fastcount.names import id_bytes, member_bytes, type_bytes
 MAX_INCREMENT: Final = 64 << 10  # bytes of the body of one increment
 MAX_JSON: Final = 8 << 20
 MAX_READ: Final = 10_000  # names of one counters:read
+MAX_SAMPLE: Final = 4096  # members of one name
+MAX_MEMBERS: Final = 100_000  # of all names of one counters:read
 
 _FIELDS = {"type", "id", "delta", "member"}
 _RANGE = "from -9223372036854775808 to 9223372036854775807"
@@ -31,6 +33,15 @@ class Frame(NamedTuple):
 
     data: bytes
     records: int
+
+
+class Asked(NamedTuple):
+    """What a counters:read wants to know. names: (type, id) of each. unique: their uniques, too. sample: how many
+    members of each, 0 for none."""
+
+    names: list[tuple[bytes, bytes]]
+    unique: bool = False
+    sample: int = 0
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -93,15 +104,28 @@ def increments_ndjson(data: bytes) -> list[Frame]:
     return _frames(_lines(data))
 
 
-def names(data: bytes) -> list[tuple[bytes, bytes]]:
-    """``{"counters": [{"type": …, "id": …}]}`` → (type, id) of each. Raises BadBody."""
+def asked(data: bytes) -> Asked:
+    """``{"counters": [{"type": …, "id": …}], "unique": true, "sample": 10}``, the last two optional. Raises BadBody."""
     found = load(data)
     if not isinstance(found, dict) or not isinstance(found.get("counters"), list):
         raise BadBody("invalid_body", 'an object {"counters": [{"type": …, "id": …}, …]} is wanted')
-    _only(found, {"counters"})
+    _only(found, {"counters", "unique", "sample"})
     items = found["counters"]
     if len(items) > MAX_READ:
         raise BadBody("invalid_body", f"at most {MAX_READ:,} counters can be read at once, not {len(items):,}")
+    unique, sample = found.get("unique", False), found.get("sample", 0)
+    if not isinstance(unique, bool):
+        raise BadBody("invalid_body", f"'unique' is true or false, not {_kind(unique)}")
+    if type(sample) is not int or not 0 <= sample <= MAX_SAMPLE:
+        raise BadBody(
+            "invalid_body", f"'sample' is how many members of each are wanted, 0 to {MAX_SAMPLE:,}, not {_kind(sample)}"
+        )
+    if len(items) * sample > MAX_MEMBERS:
+        raise BadBody(
+            "invalid_body",
+            f"{len(items):,} counters with {sample:,} members each are too many: at most {MAX_MEMBERS:,} members "
+            "can be read at once",
+        )
     out = []
     for index, item in enumerate(items):
         try:
@@ -111,7 +135,7 @@ def names(data: bytes) -> list[tuple[bytes, bytes]]:
             out.append((_name(item, "type"), _name(item, "id")))
         except BadBody as error:
             raise BadBody(error.code, f"counters[{index}]: {error}", index=index) from None
-    return out
+    return Asked(out, unique, sample)
 
 
 def _lines(data: bytes) -> Iterator[tuple[str, dict[str, Any], Any]]:
@@ -159,6 +183,9 @@ def _encoded(item: Any) -> tuple[bytes, bytes, int]:
     if member is None:
         op = wire.INC if delta == 1 else wire.ADD
         return type_, wire.encode_record(op, id_, delta), 1
+    if delta == 0:
+        seen, sample = (wire.encode_record(op, id_, 1, member) for op in (wire.SEEN, wire.SAMPLE))
+        return type_, seen + sample, 2
     hit = wire.encode_record(wire.HIT, id_, 1, member)  # adds 1, so what is left of delta goes beside it
     if delta == 1:
         return type_, hit, 1

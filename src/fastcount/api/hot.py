@@ -1,4 +1,4 @@
-"""The hot routes, increment and get, answered inside uvicorn's HTTP protocol: no ASGI scope, no task, no FastAPI.
+"""The hot routes, increment, get and unique, answered inside uvicorn's HTTP protocol: no ASGI scope, no task.
 
 `HotProtocol` is uvicorn's `HttpToolsProtocol` (its private class: uvicorn is pinned) with a shortcut at two depths.
 
@@ -39,7 +39,13 @@ MAX_HEAD: Final = 64 << 10  # bytes of request line and headers; also of chunk e
 MAX_LEARNT: Final = 4 << 10  # bytes of a header block to remember
 RECEIVE_TIMEOUT: Final = 30.0  # seconds for a head to arrive, and between two pieces of a body
 
-_ACTIONS: Final = {(b"GET", b""), (b"HEAD", b""), (b"POST", b"increment")}
+_ACTIONS: Final = {
+    (b"GET", b""),
+    (b"HEAD", b""),
+    (b"GET", b"unique"),
+    (b"HEAD", b"unique"),
+    (b"POST", b"increment"),
+}
 
 _OVERLOADED: Final = error(
     503,
@@ -329,7 +335,10 @@ class HotProtocol(FairProtocol):
         keep_alive, reading = self._keep_alive, self._method != b"POST"
         try:
             operations = self.operations
-            answer = operations.get(name) if reading else operations.increment(name, self.headers, self._body)
+            if not reading:
+                answer = operations.increment(name, self.headers, self._body)
+            else:
+                answer = operations.unique(name) if name.verb else operations.get(name)
         except Exception:
             log.exception("bug in a hot route")
             answer = error(500, "internal", "this is a bug in the server; its log says more")

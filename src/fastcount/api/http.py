@@ -26,6 +26,7 @@ log = logging.getLogger("fastcount")
 
 OFF_LOOP: Final = 2  # scans and big bodies at once
 WAITING: Final = 32  # that may wait for one of those
+MANY: Final = 100  # uniques in one request from which on it does, at 5 µs an estimate
 BIG: Final = 16 << 10  # bytes of a batch from which on it leaves the loop: about a millisecond of JSON
 
 _T = TypeVar("_T")
@@ -134,6 +135,14 @@ def _add_counters(app: FastAPI, operations: Operations, intake: Intake) -> None:
         """The total of one counter; 0 if it was never counted."""
         return JsonAnswer(operations.get(name(request)))
 
+    async def unique(request: Request) -> JsonAnswer:
+        """How many different members were counted under this name; 0 if there was none. A reset leaves them."""
+        return JsonAnswer(operations.unique(name(request)))
+
+    async def sample(request: Request) -> JsonAnswer:
+        """Some of the different members, each with the same chance, however often it came; in no telling order."""
+        return JsonAnswer(operations.sample(name(request)))
+
     async def reset(request: Request) -> JsonAnswer:
         """Subtract what the counter reads now; what is counted meanwhile stays."""
         return JsonAnswer(operations.reset(name(request)))
@@ -144,11 +153,15 @@ def _add_counters(app: FastAPI, operations: Operations, intake: Intake) -> None:
         "POST",
         "/increment",
         summary="Count",
-        responses={200: {"model": models.Incremented}, **openapi.errors(400, 413, 415, 422, 507)},
+        responses={200: {"model": models.Incremented}, **openapi.errors(400, 403, 413, 415, 422, 507)},
         openapi_extra=openapi.counter(asked),
     )
     found = {200: {"model": models.Counter}, **openapi.errors(400, 422)}
     route(get, "GET", summary="Read", responses=found, openapi_extra=openapi.counter())
+    different = {200: {"model": models.CounterUnique}, **openapi.errors(400, 422)}
+    route(unique, "GET", "/unique", summary="Uniques", responses=different, openapi_extra=openapi.counter())
+    some = {200: {"model": models.CounterSample}, **openapi.errors(400, 422)}
+    route(sample, "GET", "/sample", summary="Sample", responses=some, openapi_extra=openapi.counter())
     gone = {200: {"model": models.Reset}, **openapi.errors(400, 422)}
     route(reset, "DELETE", summary="Reset", responses=gone, openapi_extra=openapi.counter())
 
@@ -162,7 +175,7 @@ def _add_batches(app: FastAPI, operations: Operations, intake: Intake, off_loop:
         return operations.apply_frames(parse(body), address)
 
     def read(body: bytes) -> Answer:
-        return operations.read_many(bodies.names(body))
+        return operations.read_many(bodies.asked(body))
 
     some = [{"type": "hits", "id": "/favicon.ico"}, {"type": "likes", "id": "42", "delta": -1}]
     frame = {"type": "string", "format": "binary", "description": "One frame, see docs/wire-format.md"}
@@ -219,7 +232,7 @@ def _add_batches(app: FastAPI, operations: Operations, intake: Intake, off_loop:
         },
     )
     async def read_many(request: Request) -> JsonAnswer:
-        """Up to 10,000 totals, in the order asked for."""
+        """Up to 10,000 totals, in the order asked for; with `unique` and `sample` what is known of their members."""
         headers = request.scope["headers"]
         body = await intake.body(request, bodies.MAX_JSON)
         if isinstance(body, Answer):
@@ -229,7 +242,12 @@ def _add_batches(app: FastAPI, operations: Operations, intake: Intake, off_loop:
             refusal = unsupported(media_type(headers), "application/json")
         if refusal is not None:
             return JsonAnswer(refusal)
-        return JsonAnswer(await sized(body, read, body))
+        if len(body) > BIG:
+            return JsonAnswer(await off_loop.run(read, body))
+        asked = bodies.asked(body)
+        if asked.sample or (asked.unique and len(asked.names) > MANY):
+            return JsonAnswer(await off_loop.run(operations.read_many, asked))
+        return JsonAnswer(operations.read_many(asked))
 
 
 def _add_server(
@@ -242,14 +260,24 @@ def _add_server(
     @app.get(
         "/v1/top/{type}",
         tags=["server"],
-        summary="Largest totals",
+        summary="Largest totals or uniques",
         responses={200: {"model": models.Top}, **openapi.errors(422, 503)},
     )
     async def top(
-        type: str, k: Annotated[int, Query(ge=1, le=10_000)] = 10, by: Literal["value"] = "value"
+        type: str, k: Annotated[int, Query(ge=1, le=10_000)] = 10, by: Literal["value", "unique"] = "value"
     ) -> JsonAnswer:
-        """The `k` largest counters of a type, largest first, ties by id."""
-        return JsonAnswer(await off_loop.run(operations.top, type.encode(errors="replace"), k))
+        """The `k` counters of a type with the largest totals, or the most different members; ties by id."""
+        return JsonAnswer(await off_loop.run(operations.top, type.encode(errors="replace"), k, by))
+
+    @app.get(
+        "/v1/unique/{type}",
+        tags=["server"],
+        summary="Uniques of a whole type",
+        responses={200: {"model": models.TypeUnique}, **openapi.errors(422, 503)},
+    )
+    async def unique_of_type(type: str) -> JsonAnswer:
+        """How many different members were counted under all names of a type together; 0 if there was none."""
+        return JsonAnswer(await off_loop.run(operations.unique_of_type, type.encode(errors="replace")))
 
     @app.get(
         "/v1/sources",
@@ -257,9 +285,17 @@ def _add_server(
         summary="The loss ledger",
         responses={200: {"model": models.Sources}, **openapi.errors(422, 503)},
     )
-    async def sources(limit: Annotated[int, Query(ge=1, le=65_536)] = 100) -> JsonAnswer:
-        """What each source sent, what arrived, and what was lost, repeated or reordered, in frames and in records."""
-        return JsonAnswer(await off_loop.run(operations.sources, limit))
+    async def sources(
+        limit: Annotated[int, Query(ge=1, le=65_536)] = 100,
+        source: Annotated[
+            str | None, Query(pattern="^[0-9a-fA-F]{16}$", description="16 hex digits: only this one")
+        ] = None,
+    ) -> JsonAnswer:
+        """What each source sent, what arrived, and what was lost, repeated or reordered, in frames and in records.
+
+        A source that sends from several addresses has several rows.
+        """
+        return JsonAnswer(await off_loop.run(operations.sources, limit, source))
 
     @app.get("/v1/stats", tags=["server"], summary="Counters of the server", responses={200: {"model": models.Stats}})
     async def stats() -> JsonAnswer:

@@ -39,6 +39,26 @@ Lost = Annotated[
 Durable = Annotated[bool, Field(description="True: it survives a crash of this server", examples=[False])]
 
 
+Unique = Annotated[int, Field(ge=0, description="Different members; exact while `error` is 0", examples=[683])]
+UniqueError = Annotated[
+    float,
+    Field(ge=0, lt=1, description="One standard error of `unique`, relative; 0 while it is exact", examples=[0.0]),
+]
+Members = Annotated[
+    list[str],
+    Field(description="Up to 100 (`--sample-size`) of the different members", examples=[["user_7", "user_12"]]),
+]
+Distinct = Annotated[
+    int,
+    Field(
+        ge=0,
+        description="How many the sample was drawn from, estimated from it alone; `unique` knows it better",
+        examples=[2],
+    ),
+]
+Complete = Annotated[bool, Field(description="The sample is all of them, and `distinct` is exact", examples=[True])]
+
+
 class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -52,8 +72,29 @@ class Counter(_Model):
     lost: Lost
 
 
+class CounterUnique(_Model):
+    type: Type
+    id: Id
+    unique: Unique
+    error: UniqueError
+
+
+class TypeUnique(_Model):
+    type: Type
+    unique: Unique
+    error: UniqueError
+
+
+class CounterSample(_Model):
+    type: Type
+    id: Id
+    sample: Members
+    distinct: Distinct
+    complete: Complete
+
+
 class Increment(_Model):
-    """Both optional, as is the whole body."""
+    """Both optional, as is the whole body. A delta of 0 with a member counts the member and adds nothing."""
 
     delta: Delta = 1
     member: Member | None = None
@@ -86,7 +127,8 @@ class Increments(_Model):
 
 
 class Applied(_Model):
-    """Counts are of records: an increment is one, with both a member and a delta other than 1 it is two."""
+    """Counts are of records: an increment is one, with both a member and a delta other than 1 it is two (three for
+    the smallest delta there is)."""
 
     applied: Annotated[int, Field(ge=0, examples=[2])]
     refused: Annotated[int, Field(ge=0, description="New names past a limit of the server", examples=[0])]
@@ -101,6 +143,11 @@ class CounterName(_Model):
 
 class CounterNames(_Model):
     counters: Annotated[list[CounterName], Field(max_length=10_000)]
+    unique: Annotated[bool, Field(description="Say `unique` and `error`, too")] = False
+    sample: Annotated[
+        int,
+        Field(ge=0, le=4096, description="Say up to so many members of each, too; at most 100,000 over all counters"),
+    ] = 0
 
 
 class CounterRow(_Model):
@@ -108,6 +155,11 @@ class CounterRow(_Model):
     id: Id
     value: Value
     pending: Pending
+    unique: Annotated[Unique | None, Field(description="If asked for")] = None
+    error: Annotated[UniqueError | None, Field(description="If `unique` was asked for")] = None
+    sample: Annotated[Members | None, Field(description="If asked for")] = None
+    distinct: Annotated[Distinct | None, Field(description="If `sample` was asked for")] = None
+    complete: Annotated[Complete | None, Field(description="If `sample` was asked for")] = None
 
 
 class Counters(_Model):
@@ -121,13 +173,18 @@ class TopRow(_Model):
     value: Value
 
 
+class TopUniqueRow(_Model):
+    id: Id
+    unique: Unique
+
+
 class Top(_Model):
     type: Type
-    by: Literal["value"]
+    by: Literal["value", "unique"]
     k: int
     complete: Annotated[bool, Field(description="False if names may be missing")]
     as_of: AsOf
-    top: Annotated[list[TopRow], Field(description="Largest first, ties by id")]
+    top: Annotated[list[TopRow] | list[TopUniqueRow], Field(description="Largest first, ties by id; rows by `by`")]
 
 
 class Source(_Model):

@@ -21,13 +21,18 @@ put the id into the query: `/v1/counter/hits/increment?id=/favicon.ico`.
 **Reads** say how good they are: `as_of` is when, `pending` is what sinks have not got yet, `lost` is how many records
 were sent over UDP and never arrived. A name that was never counted reads as 0.
 
+**Uniques and samples.** An increment may name its `member`: how many different ones there were is exact up to 1,792,
+then an estimate with a relative standard error of `error`; a sample holds up to 100 of them (`--sample-size`), each
+with the same chance.
+
 **Errors** are JSON everywhere: `{"error": code, "message": what was expected}`.
 
-**Browsers.** There is no CORS, and bodies are taken as JSON only, so other sites cannot post forms here.
+**Browsers.** There is no CORS, bodies are taken as JSON only, and an increment that a browser sends for a page of
+another site is refused: other sites cannot count here.
 """
 
 TAGS: Final = [
-    {"name": "counters", "description": "One counter at a time. `increment` and `get` are the fast routes."},
+    {"name": "counters", "description": "One counter at a time. `increment`, `get` and `unique` are the fast routes."},
     {"name": "batches", "description": "Many counters in one request."},
     {"name": "server", "description": "What the server holds, and what it knows to be lost."},
 ]
@@ -53,6 +58,7 @@ _PARAMETERS: Final = [
 
 _WHY: Final[dict[int, tuple[str, str, str]]] = {
     400: ("The request could not be read", "bad_escape", "'%zz' has a '%' without two hex digits after it"),
+    403: ("Sent for a page of another site", "cross_site", "a browser sent this for a page of another site"),
     409: ("The frame was not counted", "stale", "not counted: the frame is older than the window of frames"),
     413: ("The body is too large", "body_too_large", "the body is larger than 8 MiB (8,388,608 bytes)"),
     415: ("The body is of a kind that is not taken", "unsupported_media_type", "send Content-Type: application/json"),

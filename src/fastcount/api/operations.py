@@ -28,7 +28,7 @@ class Operations:
 
     def __init__(self, store: Store, clock: Callable[[], float]) -> None:
         self.store = store
-        self.reader = Reader(store.read, clock)
+        self.reader = Reader(store.read, store.unique, clock)
 
     def get(self, name: Name) -> Answer:
         try:
@@ -36,9 +36,22 @@ class Operations:
         except InvalidName as refused:
             return invalid_name(refused)
 
+    def unique(self, name: Name) -> Answer:
+        try:
+            return Answer(200, self.reader.unique_body(name.type, name.id))
+        except InvalidName as refused:
+            return invalid_name(refused)
+
+    def sample(self, name: Name) -> Answer:
+        try:
+            said = self._sample(name.type, name.id, bodies.MAX_SAMPLE)
+        except InvalidName as refused:
+            return invalid_name(refused)
+        return responses.ok({"type": name.type.decode(), "id": name.id.decode(), **said})
+
     def increment(self, name: Name, headers: Headers, body: bytes) -> Answer:
         """headers: names in lower case, as ASGI has them."""
-        refusal = refuse_encoding(headers)
+        refusal = refuse_cross_site(headers) or refuse_encoding(headers)
         if refusal is not None:
             return refusal
         media = media_type(headers)
@@ -78,43 +91,68 @@ class Operations:
 
     def apply_frames(self, frames: list[bodies.Frame], address: bytes) -> Answer:
         """Increments that came as JSON; each frame is one consistent cut."""
-        refused = sum(self.store.apply(frame.data, address).refused for frame in frames)
+        refused = sum(self.store.apply(frame.data, address, trusted=True).refused for frame in frames)
         return batch_answer(sum(frame.records for frame in frames) - refused, refused, False)
 
-    def read_many(self, names: list[tuple[bytes, bytes]]) -> Answer:
+    def read_many(self, asked: bodies.Asked) -> Answer:
         stamp, lost, rows = self.reader.stamp(), 0, []
-        for type_, id_ in names:
+        for type_, id_ in asked.names:
             value, pending, lost = self.store.read(type_, id_)
-            rows.append({"type": type_.decode(), "id": id_.decode(), "value": value, "pending": pending})
+            row: dict[str, Any] = {"type": type_.decode(), "id": id_.decode(), "value": value, "pending": pending}
+            if asked.unique:
+                row["unique"], row["error"] = self.store.unique(type_, id_)
+            if asked.sample:
+                row |= self._sample(type_, id_, asked.sample)
+            rows.append(row)
         return responses.ok({"counters": rows, "as_of": stamp.decode(), "lost": lost})
 
-    def top(self, type_: bytes, k: int) -> Answer:
-        """k: 1..10,000."""
+    def unique_of_type(self, type_: bytes) -> Answer:
+        """Over all names of a type."""
         try:
-            rows = self.store.top(type_, k)
+            distinct, relative = self.store.unique(type_)
+        except InvalidName as refused:
+            return invalid_name(refused)
+        return responses.ok({"type": type_.decode(), "unique": distinct, "error": relative})
+
+    def top(self, type_: bytes, k: int, by: str) -> Answer:
+        """k: 1..10,000. by: value or unique."""
+        try:
+            rows = self.store.top(type_, k, by)
         except InvalidName as refused:
             return invalid_name(refused)
         return responses.ok(
             {
                 "type": type_.decode(),
-                "by": "value",
+                "by": by,
                 "k": k,
                 "complete": self._complete(type_),
                 "as_of": self.reader.stamp().decode(),
-                "top": [{"id": id_.decode(), "value": value} for id_, value in rows],
+                "top": [{"id": id_.decode(), by: value} for id_, value in rows],
             }
         )
 
-    def sources(self, limit: int) -> Answer:
-        """limit: rows shown; the totals are over all sources, also those that left the ledger."""
+    def sources(self, limit: int, source: str | None) -> Answer:
+        """limit: rows shown. source: 16 hex digits, None for all. The totals are over all sources, also those that left
+        the ledger."""
         rows: list[Any] = list(self.store.sources(1_000_000))
         stats: Any = self.store.stats()
         gone: dict[str, int] = stats["sources"]["gone"]
         totals = {key: past + sum(row[key] for row in rows) for key, past in gone.items()}
+        if source is not None:
+            rows = [row for row in rows if row["source"] == source.lower()]
         return responses.ok({"sources": rows[:limit], "totals": totals})
 
+    def _sample(self, type_: bytes, id_: bytes, most: int) -> dict[str, Any]:
+        """The first `most` members: they are the sample of that size. Raises InvalidName."""
+        members, distinct, complete = self.store.sample(type_, id_)
+        return {
+            "sample": [member.decode() for member in members[:most]],
+            "distinct": distinct,
+            "complete": complete and len(members) <= most,
+        }
+
     def _complete(self, type_: bytes) -> bool:
-        """No name of this type was ever refused by a limit."""
+        """No name of this type, and no member, was ever refused by a limit."""
         stats: Any = self.store.stats()
         row = stats["types"].get(type_.decode())
         return bool(row["refused"] == 0 if row else stats["refused"]["max_types"] == 0)
@@ -139,6 +177,16 @@ def media_type(headers: Headers) -> bytes:
 def unsupported(media: bytes, wanted: str) -> Answer:
     said = f"{media.decode('latin-1')!r:.80} is not supported" if media else "the body has no Content-Type"
     return error(415, "unsupported_media_type", f"{said}; send Content-Type: {wanted}")
+
+
+def refuse_cross_site(headers: Headers) -> Answer | None:
+    """403 if a browser sends this for a page of another site: an increment needs no body, so it would not ask us
+    first. What is no browser, or too old, does not say where it comes from."""
+    for key, value in headers:
+        if key == b"sec-fetch-site" and value.strip().lower() == b"cross-site":
+            message = "a browser sent this for a page of another site (Sec-Fetch-Site: cross-site); count from a server"
+            return error(403, "cross_site", f"{message}, or from a page of this site")
+    return None
 
 
 def refuse_encoding(headers: Headers) -> Answer | None:

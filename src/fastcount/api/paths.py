@@ -8,9 +8,9 @@ the id may stand in the query instead: ``/v1/counter/hits/increment?id=a/unique`
 from typing import Final, NamedTuple
 
 PREFIX: Final = b"/v1/counter/"
-VERBS: Final = frozenset({b"increment"})
+VERBS: Final = frozenset({b"increment", b"unique", b"sample"})
 
-SHAPE: Final = "/v1/counter/{type}/{id}[/increment] or /v1/counter/{type}[/increment]?id={id}"
+SHAPE: Final = "/v1/counter/{type}/{id}[/verb] or /v1/counter/{type}[/verb]?id={id}, verb: increment, unique, sample"
 
 _HEX = {
     f"{high}{low}".encode(): bytes((int(high + low, 16),))

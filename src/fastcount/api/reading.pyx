@@ -1,18 +1,24 @@
-"""The answer to a GET of one counter, built in C: the JSON for every route, and all of it for the plainest request.
+"""The answers to a GET of one counter and of its uniques, built in C: the JSON for every route, and the whole answer to
+the plainest request.
 
 A request costs little more than its socket calls here, so an interpreted regular expression and two ``%`` formats
 would double it.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.mem cimport PyMem_Free
 from libc.stdint cimport int64_t, uint8_t, uint64_t
-from libc.string cimport memcmp, memcpy
+from libc.string cimport memcmp, memcpy, strlen
 from libc.time cimport time_t, tm
 
 from fastcount.errors import InvalidName
 
 cdef extern from "<time.h>" nogil:
     tm *gmtime_r(const time_t *, tm *)
+
+cdef extern from "Python.h":
+    char *PyOS_double_to_string(double value, char format, int precision, int flags, int *type) except NULL
+    int Py_DTSF_ADD_DOT_0
 
 cdef enum:
     MAX_TYPE = 64
@@ -23,9 +29,10 @@ cdef enum:
 
 cdef const char *START = b"GET /v1/counter/"
 cdef const char *END = b" HTTP/1.1\r\n"
+cdef const char *UNIQUE = b"/unique"
 cdef const char *LENGTH = b"content-length: "
 cdef const char *BLANK = b"\r\n\r\n"
-cdef Py_ssize_t START_SIZE = 16, END_SIZE = 11, LENGTH_SIZE = 16, BLANK_SIZE = 4
+cdef Py_ssize_t START_SIZE = 16, END_SIZE = 11, UNIQUE_SIZE = 7, LENGTH_SIZE = 16, BLANK_SIZE = 4
 
 # Bytes that mean themselves in a path to every URL parser (RFC 3986, pchar without %), and the value of a hex digit.
 cdef uint8_t IN_ID[256]
@@ -75,6 +82,16 @@ cdef inline char *put_quoted(char *out, const char *text, Py_ssize_t size) noexc
     return out
 
 
+cdef char *put_name(char *out, bytes type_, bytes id_) except NULL:
+    """The members that each answer begins with, up to the closing quote."""
+    if PyBytes_GET_SIZE(type_) > MAX_TYPE or PyBytes_GET_SIZE(id_) > MAX_ID:
+        raise ValueError("the store took a name that is too long")
+    out = put(out, b'{"type":"', 9)
+    out = put_quoted(out, PyBytes_AS_STRING(type_), PyBytes_GET_SIZE(type_))
+    out = put(out, b'","id":"', 8)
+    return put_quoted(out, PyBytes_AS_STRING(id_), PyBytes_GET_SIZE(id_))
+
+
 cdef inline void put_padded(char *out, int value, int width) noexcept nogil:
     while width:
         width -= 1
@@ -83,15 +100,17 @@ cdef inline void put_padded(char *out, int value, int width) noexcept nogil:
 
 
 cdef class Reader:
-    """read: `Store.read`. clock: Unix seconds, asked once a read."""
+    """read: `Store.read`. unique: `Store.unique`. clock: Unix seconds, asked once a read."""
 
     cdef object read
+    cdef object unique
     cdef object clock
     cdef int64_t ms  # of `text`
     cdef char text[STAMP]
 
-    def __init__(self, read, clock):
+    def __init__(self, read, unique, clock):
         self.read = read
+        self.unique = unique
         self.clock = clock
         self.ms = -1
         memcpy(self.text, b"0000-00-00T00:00:00.000Z", STAMP)
@@ -123,13 +142,8 @@ cdef class Reader:
         cdef char *p = out
         cdef int64_t value, pending, lost
         value, pending, lost = self.read(type_, id_)
-        if PyBytes_GET_SIZE(type_) > MAX_TYPE or PyBytes_GET_SIZE(id_) > MAX_ID:
-            raise ValueError("the store took a name that is too long")
         self.tick()
-        p = put(p, b'{"type":"', 9)
-        p = put_quoted(p, PyBytes_AS_STRING(type_), PyBytes_GET_SIZE(type_))
-        p = put(p, b'","id":"', 8)
-        p = put_quoted(p, PyBytes_AS_STRING(id_), PyBytes_GET_SIZE(id_))
+        p = put_name(p, type_, id_)
         p = put(p, b'","value":', 10)
         p = put_number(p, value)
         p = put(p, b',"as_of":"', 10)
@@ -141,9 +155,31 @@ cdef class Reader:
         p = put(p, b"}", 1)
         return p - out
 
+    cdef Py_ssize_t write_unique(self, char *out, bytes type_, bytes id_) except -1:
+        """The JSON of its uniques, as `write`."""
+        cdef char *p = out
+        cdef char *digits
+        cdef int64_t distinct
+        cdef double error
+        distinct, error = self.unique(type_, id_)
+        p = put_name(p, type_, id_)
+        p = put(p, b'","unique":', 11)
+        p = put_number(p, distinct)
+        p = put(p, b',"error":', 9)
+        digits = PyOS_double_to_string(error, b"r", 0, Py_DTSF_ADD_DOT_0, NULL)  # as repr() and JSON have it
+        p = put(p, digits, strlen(digits))
+        PyMem_Free(digits)
+        p = put(p, b"}", 1)
+        return p - out
+
     def body(self, bytes type_ not None, bytes id_ not None, /):
         cdef char out[MAX_BODY]
         cdef Py_ssize_t size = self.write(out, type_, id_)
+        return PyBytes_FromStringAndSize(out, size)
+
+    def unique_body(self, bytes type_ not None, bytes id_ not None, /):
+        cdef char out[MAX_BODY]
+        cdef Py_ssize_t size = self.write_unique(out, type_, id_)
         return PyBytes_FromStringAndSize(out, size)
 
     def simple(self, bytes data not None, bytes block not None, bytes head not None, /):
@@ -156,7 +192,8 @@ cdef class Reader:
         cdef char *q
         cdef Py_ssize_t size, digits, n = 0, line = PyBytes_GET_SIZE(data) - PyBytes_GET_SIZE(block)
         cdef uint8_t c, high, low
-        cdef bytes type_
+        cdef bytes type_, name
+        cdef bint unique = False
         if line <= START_SIZE + END_SIZE or memcmp(p, START, START_SIZE) != 0:
             return None
         line_end = p + line - END_SIZE
@@ -184,13 +221,18 @@ cdef class Reader:
                 c = high << 4 | low
                 p += 2
             elif not IN_ID[c]:
-                return None
+                p -= 1
+                unique = line_end - p == UNIQUE_SIZE and memcmp(p, UNIQUE, UNIQUE_SIZE) == 0
+                if not unique:
+                    return None
+                break
             if n == MAX_ID:
                 return None
             id_[n] = <char>c
             n += 1
+        name = PyBytes_FromStringAndSize(id_, n)
         try:
-            size = self.write(out, type_, PyBytes_FromStringAndSize(id_, n))
+            size = self.write_unique(out, type_, name) if unique else self.write(out, type_, name)
         except InvalidName:
             return None
         digits = put_number(length, size) - length
