@@ -27,8 +27,9 @@ from fastcount.errors import ConfigError
 
 PREFIX = "FASTCOUNT_"
 CONFIG_FILE = "fastcount.toml"
-# Variables with our prefix that are not settings of the server: the build's switches, the tests' data, --config itself.
-OTHER_VARIABLES = frozenset(PREFIX + name for name in ("CONFIG", "DATA", "DEBUG", "LINETRACE", "SANITIZE"))
+# Variables with our prefix that are not settings of the server: the build's switches, the tests' data, --config itself,
+# the key of `send` and `load`.
+OTHER_VARIABLES = frozenset(PREFIX + name for name in ("CONFIG", "DATA", "DEBUG", "KEY", "LINETRACE", "SANITIZE"))
 # What Kubernetes and Docker links put into every pod beside a service called `fastcount`.
 _SERVICE_LINK = re.compile(PREFIX + r"(\w+_)?(SERVICE_(HOST|PORT(_\w+)?)|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)")
 _SERVICE_URL = re.compile(r"(tcp|udp|sctp)://")
@@ -92,7 +93,7 @@ def _lower(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
 
 
-def _directory(value: object) -> object:
+def _path(value: object) -> object:
     return Path(value).expanduser() if isinstance(value, str | Path) else value
 
 
@@ -107,7 +108,7 @@ class Settings(BaseSettings):
 
     binary: Door = HostPort("127.0.0.1", 8128)
     http: Door = HostPort("127.0.0.1", 8127)
-    data_dir: Annotated[Path | None, BeforeValidator(_directory)] = None
+    data_dir: Annotated[Path | None, BeforeValidator(_path)] = None
     udp_workers: Annotated[int, Field(ge=0, le=64)] = 1
     udp_rcvbuf: Annotated[Size, Field(ge=4096, le=1 << 30)] = 64 << 20
     max_counters: Annotated[int, Field(ge=1, le=1 << 40)] = 10_000_000
@@ -115,6 +116,11 @@ class Settings(BaseSettings):
     max_types: Annotated[int, Field(ge=1, le=65_535)] = 4096
     max_sources: Annotated[int, Field(ge=1, le=1 << 24)] = 65_536
     shards: Annotated[int, BeforeValidator(_power_of_two), Field(le=256)] = 8
+    sample_size: Annotated[int, Field(ge=1, le=4096)] = 100
+    event_size: Annotated[int, Field(ge=0, le=65_536)] = 1000
+    keys: Annotated[Path | None, BeforeValidator(_path)] = None
+    require_signature: bool = False
+    secret_file: Annotated[Path | None, BeforeValidator(_path)] = None
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = "info"
     ready_json: bool = False
 

@@ -2,6 +2,7 @@
 
 lock          flock(2) held while a server runs
 server.json   who that is: its doors and pid, from when it is ready until it stops
+secret        32 hex digits that decide which members samples keep; made at the first start, mode 0600
 """
 
 import contextlib
@@ -12,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from fastcount.errors import FastcountError
+from fastcount.keyring import Warn, create_secret, read_secret
 
 
 class DataDir:
@@ -40,6 +42,16 @@ class DataDir:
             return f" (pid {int(json.loads(self._card.read_bytes())['pid'])})"
         except (OSError, ValueError, LookupError, TypeError):
             return ""
+
+    def secret(self, warn: Warn) -> bytes:
+        """The 16 bytes that belong to the samples of this directory. Raises FastcountError."""
+        path = self.path / "secret"
+        if path.exists():
+            return read_secret(path, warn)
+        try:
+            return create_secret(path)
+        except OSError as error:
+            raise FastcountError(f"cannot write to the data directory {self.path}: {error.strerror}") from None
 
     def announce(self, card: Mapping[str, object]) -> None:
         """Write server.json, whole or not at all. Raises FastcountError."""

@@ -17,7 +17,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypedDict, TypeVar
 
 import uvicorn
 import uvloop
@@ -26,8 +26,9 @@ from fastcount._core import Store
 from fastcount.address import HostPort, format_sockaddr
 from fastcount.config import Settings, flag_of, format_size
 from fastcount.datadir import DataDir
-from fastcount.errors import FastcountError
+from fastcount.errors import ConfigError, FastcountError
 from fastcount.ingest.udp import UdpDoor, open_sockets, rcvbuf_of
+from fastcount.keyring import read_keys, read_secret
 from fastcount.version import VERSION
 
 log = logging.getLogger("fastcount")
@@ -50,6 +51,7 @@ def run(settings: Settings, on_ready: Callable[[dict[str, object]], None] | None
         if settings.data_dir is not None:
             data_dir = DataDir(settings.data_dir)
             stack.callback(data_dir.close)
+        secrets = _secrets(settings, data_dir)
         udp = _open("binary", settings.binary, lambda door: _open_udp(door, settings))
         stack.callback(_close, udp)
         http = _open("http", settings.http, _open_http)
@@ -61,6 +63,10 @@ def run(settings: Settings, on_ready: Callable[[dict[str, object]], None] | None
                 max_types=settings.max_types,
                 max_sources=settings.max_sources,
                 shards=settings.shards,
+                sample_size=settings.sample_size,
+                event_size=settings.event_size,
+                require_signature=settings.require_signature,
+                **secrets,
             )
         except (ValueError, MemoryError) as error:
             raise FastcountError(f"the store cannot be made: {error}") from None
@@ -171,6 +177,26 @@ class Server:
             self._fail("the HTTP server ended by itself")
         elif error := task.exception():
             self._fail(f"the HTTP server failed: {error}")
+
+
+class Secrets(TypedDict):
+    """What `Store` takes of them."""
+
+    keys: dict[int, bytes] | None
+    secret: bytes | None
+
+
+def _secrets(settings: Settings, data_dir: DataDir | None) -> Secrets:
+    """Those of the files that the settings name, or of the data directory. Raises ConfigError, FastcountError."""
+    keys = read_keys(settings.keys, log.warning) if settings.keys is not None else None
+    if settings.require_signature and keys is None:
+        raise ConfigError("--require-signature without --keys would refuse every frame; say which keys are good")
+    secret: bytes | None
+    if settings.secret_file is not None:
+        secret = read_secret(settings.secret_file, log.warning)
+    else:
+        secret = data_dir.secret(log.warning) if data_dir is not None else None
+    return {"keys": keys, "secret": secret}
 
 
 def ready_line(card: dict[str, object]) -> None:

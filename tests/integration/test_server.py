@@ -4,9 +4,11 @@ import json
 import re
 import signal
 import socket
+import stat
 import sys
 import threading
 import time
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -228,6 +230,62 @@ def test_settings_of_file_and_environment_reach_the_store(tmp_path: Path) -> Non
     with serving(tmp_path, "--shards", "2", FASTCOUNT_MAX_MEMORY="3MiB") as server:
         store = server.get("/v1/stats")["store"]
         assert (store["max_counters"], store["max_memory"], store["shards"]) == (123, 3 << 20, 2)
+
+
+def test_a_data_directory_keeps_the_secret_of_samples(tmp_path: Path) -> None:
+    """Of the same members the same sample, after a restart and on a node that was given the secret."""
+    names = [f"user_{i}" for i in range(200)]
+
+    def sampled(*arguments: str) -> list[str]:
+        with serving(tmp_path, "--sample-size", "10", *arguments) as server:
+            body = json.dumps([{"type": "t", "id": "a", "member": name} for name in names]).encode()
+            request = urllib.request.Request(
+                f"http://{server.http}/v1/increments", body, {"content-type": "application/json"}
+            )
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                assert json.load(answer)["applied"] == 200
+            said = server.get("/v1/counter/t/a/sample")
+            assert server.stop() == 0
+            assert "open to other users" not in server.log
+            assert len(said["sample"]) == 10
+            return said["sample"]  # type: ignore[no-any-return]
+
+    first = sampled("--data-dir", "data")
+    assert stat.S_IMODE((tmp_path / "data" / "secret").stat().st_mode) == 0o600
+    assert sampled("--data-dir", "data") == first
+    assert sampled("--secret-file", "data/secret") == first
+    assert sampled("--secret-file", "data/secret", "--data-dir", "other") == first
+    assert not (tmp_path / "other" / "secret").exists()
+    assert sampled() != first  # the same ten of 200: 1 in 10^16
+
+
+def test_a_bad_secret_ends_the_start_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("# ours\n0123")
+    (tmp_path / "secret").chmod(0o644)
+    done = fastcount_cli("serve", "--secret-file", "secret", cwd=tmp_path)
+    assert done.returncode == 2
+    assert b"secret, line 2: a secret is 32 hex digits, an even number of them, not 4" in done.stderr
+    assert b"secret is open to other users of this machine" in done.stderr
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "secret").write_text("")
+    done = fastcount_cli("serve", "--data-dir", "data", cwd=tmp_path)
+    assert done.returncode == 2
+    assert b"data/secret: it is empty" in done.stderr
+
+
+def test_keys_that_others_can_read_are_warned_of(tmp_path: Path) -> None:
+    (tmp_path / "keys").write_text("1 " + "ab" * 16)
+    (tmp_path / "keys").chmod(0o640)
+    with serving(tmp_path, "--keys", "keys") as server:
+        assert server.stop() == 0
+        assert "keys is open to other users of this machine; close it: chmod 600 keys" in server.log
+
+
+def test_settings_of_samples_reach_the_store(tmp_path: Path) -> None:
+    (tmp_path / "fastcount.toml").write_text("event_size = 0\n")
+    with serving(tmp_path, FASTCOUNT_SAMPLE_SIZE="7") as server:
+        store = server.get("/v1/stats")["store"]
+        assert (store["sample_size"], store["event_size"]) == (7, 0)
 
 
 def test_a_receive_buffer_that_the_kernel_does_not_grant_is_reported(tmp_path: Path) -> None:

@@ -59,6 +59,11 @@ def test_every_setting_from_each_place(monkeypatch: pytest.MonkeyPatch) -> None:
         "max_types": ("65535", 65_535),
         "max_sources": ("9", 9),
         "shards": ("256", 256),
+        "sample_size": ("4096", 4096),
+        "event_size": ("0", 0),
+        "keys": ("~/keys", Path.home() / "keys"),
+        "require_signature": ("true", True),
+        "secret_file": ("secret", Path("secret")),
         "log_level": ("DEBUG", "debug"),
         "ready_json": ("true", True),
     }
@@ -70,7 +75,7 @@ def test_every_setting_from_each_place(monkeypatch: pytest.MonkeyPatch) -> None:
     assert load_settings().model_dump() == wanted
     for name in values:
         monkeypatch.delenv(variable_of(name))
-    lines = (f"{name} = {text if name == 'ready_json' else repr(text)}" for name, (text, _) in values.items())
+    lines = (f"{name} = {text if text == 'true' else repr(text)}" for name, (text, _) in values.items())
     Path("fastcount.toml").write_text("\n".join(lines))
     assert load_settings().model_dump() == wanted
 
@@ -90,6 +95,10 @@ def test_every_setting_from_each_place(monkeypatch: pytest.MonkeyPatch) -> None:
         ("shards", "12", "power of two"),
         ("shards", "512", "less than or equal to 256"),
         ("shards", "x", "valid integer"),
+        ("sample_size", "0", "greater than or equal to 1"),
+        ("sample_size", "4097", "less than or equal to 4096"),
+        ("event_size", "-1", "greater than or equal to 0"),
+        ("event_size", "65537", "less than or equal to 65536"),
         ("log_level", "loud", "'debug', 'info', 'warning' or 'error'"),
         ("ready_json", "perhaps", "valid boolean"),
     ],
@@ -162,6 +171,7 @@ def test_variables_of_others_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> 
         "FASTCOUNT_UDP_SERVICE_HOST": "10.0.0.1",
         "FASTCOUNT_UDP_PORT": "udp://10.0.0.1:8128",
         "FASTCOUNT_MAX_TYPES": "",
+        "FASTCOUNT_KEY": "of `send`",
     }
     for name, value in others.items():
         monkeypatch.setenv(name, value)

@@ -17,7 +17,7 @@ PACKAGE = "fastcount"
 
 # First room first. A name covers the module and everything below it. Within a room any order goes, but no cycle.
 ROOMS: tuple[tuple[str, ...], ...] = (
-    ("errors", "answers", "version", "names", "wire", "address", "config", "datadir"),
+    ("errors", "answers", "version", "names", "wire", "address", "config", "keyring", "datadir"),
     ("native.atomic", "native.blake2", "native.hash", "native.heap", "native.murmur", "native.rng", "native.siphash"),
     ("native.text", "native.keys"),
     ("native.types", "native.refusals"),

@@ -11,7 +11,7 @@ from fastcount.cli.common import console
 if TYPE_CHECKING:
     from fastcount.config import Settings
 
-_DOORS, _LIMITS, _UDP, _RUN = "Doors", "Limits", "UDP", "Running"
+_DOORS, _LIMITS, _UDP, _MEMBERS, _SIGNED, _RUN = "Doors", "Limits", "UDP", "Members", "Signatures", "Running"
 
 
 def _option(flag: str, metavar: str, panel: str, help: str) -> Any:
@@ -70,6 +70,41 @@ def serve(
         str | None,
         _option("--shards", "N", _LIMITS, "Parts of the store, each with a lock: a power of two to 256. Default 8."),
     ] = None,
+    sample_size: Annotated[
+        str | None, _option("--sample-size", "N", _MEMBERS, "Members in the sample of a name, 1 to 4096. Default 100.")
+    ] = None,
+    event_size: Annotated[
+        str | None,
+        _option("--event-size", "N", _MEMBERS, "Sampled events a type and flush interval, 0 to 65536. Default 1000."),
+    ] = None,
+    secret_file: Annotated[
+        Path | None,
+        _option(
+            "--secret-file",
+            "FILE",
+            _MEMBERS,
+            "32 hex digits that decide which members samples keep, the same on all nodes. Without it they are made "
+            "once and kept in --data-dir, or are new at every start. Default none.",
+        ),
+    ] = None,
+    keys: Annotated[
+        Path | None,
+        _option(
+            "--keys",
+            "FILE",
+            _SIGNED,
+            "Keys of signed frames, a line of ID and HEX each; frames under other keys are refused. Default none.",
+        ),
+    ] = None,
+    require_signature: Annotated[
+        bool | None,
+        typer.Option(
+            "--require-signature/--no-require-signature",
+            rich_help_panel=_SIGNED,
+            show_default=False,
+            help="Refuse binary frames without a signature, over UDP and HTTP. Default no.",
+        ),
+    ] = None,
     data_dir: Annotated[
         str | None,
         _option(
@@ -77,7 +112,7 @@ def serve(
             "DIR",
             _RUN,
             "Directory of this server alone: created, locked, and told who runs in "
-            "server.json. Counts are not kept in it yet. Default none.",
+            "server.json; keeps the secret of samples. Counts are not kept in it yet. Default none.",
         ),
     ] = None,
     log_level: Annotated[
