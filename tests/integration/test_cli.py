@@ -109,14 +109,109 @@ def test_send(server: Running, tmp_path: Path) -> None:
     done = run(server, tmp_path, "send", "sent", "a", "--member", "kim")
     assert done.stdout == b"1 sent, 1 received, 0 lost\n"
     done = run(server, tmp_path, "send", "sent", "b", "--member", "kim", "--delta", "10")
-    assert done.stdout == b"3 sent, 3 received, 0 lost\n"  # an ADD, a SEEN and a SAMPLE
+    assert done.stdout == b"3 sent, 3 received, 0 lost\n"  # a SEEN, a SAMPLE and an ADD
     assert run(server, tmp_path, "get", "sent", "a").stdout == b"-7\n"
     assert run(server, tmp_path, "get", "sent", "b").stdout == b"6\n"
+
+
+def test_send_members(server: Running, tmp_path: Path) -> None:
+    """Three ways to name a member, by what it is for."""
+    for member, flags, records in (
+        ("kim", [], 1),
+        ("lee", ["--seen"], 1),
+        ("mia", ["--sample"], 1),
+        ("noa", ["--seen", "--sample"], 2),
+        ("oli", ["--delta", "0"], 2),
+    ):
+        done = run(server, tmp_path, "send", "members", "a", "--member", member, *flags)
+        assert done.stdout == b"%d sent, %d received, 0 lost\n" % (records, records)
+    assert run(server, tmp_path, "get", "members", "a").stdout == b"1\n"
+    assert run(server, tmp_path, "unique", "members", "a").stdout == b"4\n"
+    said = run(server, tmp_path, "sample", "members", "a")
+    assert sorted(said.stdout.decode().splitlines()) == ["kim", "mia", "noa", "oli"]
+    assert said.stderr == b""
+
+
+def test_unique_and_sample(server: Running, tmp_path: Path) -> None:
+    (tmp_path / "a.tsv").write_text(
+        "".join(f"few\t1\tu{i}\nmany\t0\tu{i}\n" if i < 7 else f"many\t0\tu{i}\n" for i in range(3000))
+        + "also\t1\té [red]\n" * 5
+    )
+    done = run(server, tmp_path, "load", "a.tsv", "--format", "tsv", "--type", "who")
+    assert done.stdout == b"6,012 sent, 6,012 received, 0 lost\n"
+    for id_, distinct in (("few", b"7\n"), ("also", b"1\n"), ("never", b"0\n")):
+        done = run(server, tmp_path, "unique", "who", id_)
+        assert (done.returncode, done.stdout, done.stderr) == (0, distinct, b"")
+    done = run(server, tmp_path, "unique", "who", "many")
+    assert abs(int(done.stdout) - 3000) < 3000 * 5 * 0.0082
+    assert done.stderr == b"note: an estimate, with a standard error of 0.81%\n"
+    assert abs(int(run(server, tmp_path, "unique", "who").stdout) - 3001) < 3000 * 5 * 0.0082
+    assert json.loads(run(server, tmp_path, "unique", "who", "few", "--json").stdout) == {
+        "type": "who", "id": "few", "unique": 7, "error": 0.0,
+    }  # fmt: skip
+    assert json.loads(run(server, tmp_path, "unique", "none", "--json").stdout) == {
+        "type": "none", "unique": 0, "error": 0.0,
+    }  # fmt: skip
+    done = run(server, tmp_path, "sample", "who", "also", PYTHONIOENCODING="utf-8")
+    assert done.stdout.decode() == "é [red]\n"
+    done = run(server, tmp_path, "sample", "who", "many")
+    assert len({*done.stdout.decode().splitlines()} & {f"u{i}" for i in range(3000)}) == 100
+    assert re.fullmatch(rb"note: 100 of about [\d,]+ members\n", done.stderr)
+    assert json.loads(run(server, tmp_path, "sample", "who", "many", "--json").stdout)["complete"] is False
+    assert run(server, tmp_path, "sample", "who", "never").stdout == b""
+    done = run(server, tmp_path, "top", "who", "--by", "unique", "-k", "3")
+    assert re.fullmatch(rb"\d+\tmany\n7\tfew\n1\talso\n", done.stdout)
+    assert run(server, tmp_path, "top", "who", "--by", "value").stdout == b"7\tfew\n5\talso\n0\tmany\n"
+    assert "uniques" in on_a_terminal(server, tmp_path, "top", "who", "--by", "unique")
+
+
+def test_signed(tmp_path: Path) -> None:
+    key, other = "00112233445566778899aabbccddeeff", "ff" * 16
+    for name, text in (("keys", f"1 {key}\n2 {other}\n"), ("one", f"1 {key}\n"), ("wrong", f"1 {other}\n")):
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o600)
+    (tmp_path / "a.log").write_text('h - - [d +0] "GET /a HTTP/1.1" 200 1\n' * 3)
+    with serving(tmp_path, "--keys", "keys", "--require-signature") as server:
+        for way in (["--key", "one"], ["--key", "2:keys"]):
+            done = run(server, tmp_path, "send", "hits", "/a", *way)
+            assert (done.stdout, done.stderr) == (b"1 sent, 1 received, 0 lost\n", b"")
+        done = run(server, tmp_path, "load", "a.log", "--type", "hits", "--binary", server.binary, FASTCOUNT_KEY="one")
+        assert done.stdout == b"3 sent, 3 received, 0 lost\n"
+        done = fastcount_cli(
+            "load", "a.log", "--type", "hits", "--http", server.http, "--key", "1:keys", cwd=tmp_path
+        )  # fmt: skip
+        assert done.stdout == b"3 sent, 3 received, 0 lost\n"
+        for way in ([], ["--key", "wrong"]):
+            done = run(server, tmp_path, "send", "hits", "/a", *way)
+            assert done.returncode == 1
+            assert b"frames were refused for their signature meanwhile: give a key" in done.stdout
+            done = fastcount_cli("load", "a.log", "--type", "hits", "--http", server.http, *way, cwd=tmp_path)
+            assert done.returncode == 1
+            assert b"sign it with a key that this server knows" in done.stderr
+        assert run(server, tmp_path, "get", "hits", "/a").stdout == b"8\n"
+        (tmp_path / "keys").chmod(0o644)
+        done = run(server, tmp_path, "send", "hits", "/a", "--key", "1:keys")
+        assert done.stderr == (
+            b"fastcount: keys is open to other users of this machine; close it: chmod 600 keys\n"
+        )  # fmt: skip
+        assert done.returncode == 0
 
 
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
+        (["unique"], "Missing argument 'TYPE'"),
+        (["unique", "no way"], "a type is 1 to 64 bytes"),
+        (["unique", "hits", ""], "id: 1 to 1,023 bytes"),
+        (["sample", "hits"], "Missing argument 'ID'"),
+        (["top", "hits", "--by", "rate"], "'value', 'unique'"),
+        (["send", "hits", "a", "--seen"], "give --member"),
+        (["send", "hits", "a", "--member", "kim", "--sample", "--delta", "2"], "no --delta"),
+        (["send", "hits", "a", "--key", "none"], "cannot read none"),
+        (["serve", "--keys", "none"], "cannot read none"),
+        (["serve", "--secret-file", "none"], "cannot read none"),
+        (["serve", "--require-signature"], "--require-signature without --keys"),
+        (["serve", "--sample-size", "0"], "--sample-size 0"),
         (["get", "hits"], "Missing argument 'ID'"),
         (["get", "no way", "a"], "a type is 1 to 64 bytes"),
         (["get", "hits", ""], "id: 1 to 1,023 bytes"),
@@ -195,7 +290,7 @@ def test_a_reader_that_goes_away(server: Running, tmp_path: Path) -> None:
     assert done.stderr == b""
 
 
-@pytest.mark.parametrize("name", ["", "serve", "send", "load", "get", "top", "stats", "bench"])
+@pytest.mark.parametrize("name", ["", "serve", "send", "load", "get", "unique", "sample", "top", "stats", "bench"])
 def test_help(name: str, tmp_path: Path) -> None:
     done = fastcount_cli(*filter(None, (name, "--help")), cwd=tmp_path, COLUMNS="100")
     assert done.returncode == 0

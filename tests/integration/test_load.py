@@ -11,6 +11,7 @@ import select
 import socket
 import subprocess
 import threading
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -93,6 +94,52 @@ def test_a_log_ends_up_as_awk_counts_it(tmp_path: Path) -> None:
             assert counts(server, "hits", list(expected)) == expected
             rows = server.get("/v1/sources")["sources"]
             assert [(row["records"], row["lost"], row["settled"]) for row in rows] == [(lines, 0, True)]
+
+
+def hosts(log: Path) -> dict[str, set[str]]:
+    """The different client addresses of each path."""
+    done = subprocess.run(["awk", "{print $7, $1}", str(log)], capture_output=True, check=True)
+    found: dict[str, set[str]] = {}
+    for line in done.stdout.decode().splitlines():
+        path, _, host = line.rpartition(" ")
+        found.setdefault(path, set()).add(host)
+    return found
+
+
+@pytest.mark.parametrize("by_http", [False, True])
+def test_a_log_ends_up_with_its_uniques_and_samples(tmp_path: Path, by_http: bool) -> None:
+    """Each path is exact, since none has 1,792 clients; all of them together may be an estimate."""
+    for log in logs(tmp_path):
+        expected = hosts(log)
+        everybody = set().union(*expected.values())
+        with serving(tmp_path) as server:
+            load(server, log, http=by_http)
+            names = [{"type": "hits", "id": path} for path in expected]
+            body = json.dumps({"counters": names, "unique": True, "sample": 10}).encode()
+            request = urllib.request.Request(
+                f"http://{server.http}/v1/counters:read", body, {"content-type": "application/json"}
+            )
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                rows = json.load(answer)["counters"]
+            assert {row["id"]: row["unique"] for row in rows} == {path: len(found) for path, found in expected.items()}
+            assert {row["error"] for row in rows} == {0.0}
+            for row in rows:
+                assert set(row["sample"]) <= expected[row["id"]]
+                assert len(row["sample"]) == min(10, len(expected[row["id"]]))
+            favicon = server.get("/v1/counter/hits/%2Ffavicon.ico/sample")
+            assert len(favicon["sample"]) == min(100, len(expected["/favicon.ico"]))
+            assert set(favicon["sample"]) <= expected["/favicon.ico"]
+            said = server.get("/v1/unique/hits")
+            assert abs(said["unique"] - len(everybody)) <= 5 * said["error"] * len(everybody)
+            top = server.get("/v1/top/hits?by=unique&k=10000")["top"]
+            ranked = sorted(expected, key=lambda path: (-len(expected[path]), path.encode()))
+            assert [(row["id"], row["unique"]) for row in top] == [(path, len(expected[path])) for path in ranked]
+            if log == sample_log():
+                assert (len(expected["/favicon.ico"]), len(everybody)) == (683, 1753)
+                assert (said["unique"], said["error"]) == (1753, 0.0)
+                ask = {"cwd": tmp_path, "FASTCOUNT_HTTP": server.http}
+                assert fastcount_cli("unique", "hits", "/favicon.ico", **ask).stdout == b"683\n"  # type: ignore[arg-type]
+                assert fastcount_cli("unique", "hits", **ask).stdout == b"1753\n"  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("workers", ["0", "1", "2"])

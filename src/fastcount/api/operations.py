@@ -83,7 +83,8 @@ class Operations:
         try:
             applied = self.store.apply(frame, address)
         except FrameError as bad:
-            return error(400, "malformed_frame", str(bad), fault=bad.code, offset=bad.offset)
+            why = "; sign it with a key that this server knows" if bad.code == "signature" else ""
+            return error(400, "malformed_frame", f"{bad}{why}", fault=bad.code, offset=bad.offset)
         if applied.status in _NOT_COUNTED:
             return error(409, applied.status, f"not counted: {_NOT_COUNTED[applied.status]}")
         duplicate = applied.status == "duplicate"

@@ -25,11 +25,25 @@ BinaryOption = Annotated[
 _DEFAULT_STATUS = "the host of --binary, port 8127"
 
 
+KeyOption = Annotated[
+    str | None,
+    typer.Option(
+        "--key",
+        metavar="[ID:]FILE",
+        envvar="FASTCOUNT_KEY",
+        help="Sign with a key of this file, of the form of serve's --keys; ID where it holds several.",
+    ),
+]
+
+
 def send(
     type: Annotated[str, typer.Argument(metavar="TYPE", help="What kind of thing is counted, such as hits.")],
     ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Which ones, such as /home.")],
     delta: Annotated[int, typer.Option(help="How much to add; negative takes away.")] = 1,
     member: Annotated[str | None, typer.Option(metavar="M", help="Who: for uniques and samples.")] = None,
+    seen: Annotated[bool, typer.Option("--seen", help="Count M among the uniques, and add nothing.")] = False,
+    sample: Annotated[bool, typer.Option("--sample", help="Offer M to the sample, and add nothing.")] = False,
+    key: KeyOption = None,
     binary: BinaryOption = BINARY,
     http: Annotated[
         str | None,
@@ -38,19 +52,28 @@ def send(
     ] = None,
 ) -> None:  # fmt: skip
     """Send an increment for each ID by UDP, and ask the server whether it arrived."""
+    from fastcount import wire
     from fastcount.loader.formats import Entry
-    from fastcount.loader.load import encode
+    from fastcount.loader.load import encode, encode_member
 
+    ops = [op for op, wanted in ((wire.SEEN, seen), (wire.SAMPLE, sample)) if wanted]
+    if ops and (member is None or delta != 1):
+        raise ConfigError("--seen and --sample are about a member, and add nothing: give --member, and no --delta")
     to = door("--binary", binary)
     try:
         texts = [text.encode() for text in (type, *ids)]
         who = None if member is None else member.encode()
-        entries = [encode(Entry(texts[0], id_, delta, who)) for id_ in texts[1:]]
+        entries = [
+            encode_member(texts[0], id_, who, ops)
+            if ops and who is not None
+            else encode(Entry(texts[0], id_, delta, who))
+            for id_ in texts[1:]
+        ]
     except UnicodeEncodeError:
         raise ConfigError("what is to be counted is not valid UTF-8") from None
     except OverflowError:
         raise ConfigError(f"--delta {delta} is outside of signed 64-bit") from None
-    packer, sender = _udp(to, _status(to, http), None)
+    packer, sender = _udp(to, _status(to, http), None, key)
     with contextlib.closing(sender):
         sent = 0
         frames = [frame for type_, records in entries for record in records for frame in packer.put(type_, record)]
@@ -85,6 +108,7 @@ def load(
         typer.Option(metavar="HOST:PORT", envvar="FASTCOUNT_HTTP", show_default=_DEFAULT_STATUS,
                      help="UDP: HTTP address where the server is asked what arrived."),
     ] = None,
+    key: KeyOption = None,
     rate: Annotated[
         float | None,
         typer.Option(metavar="N", min=0.001, help="Records a second at most. Without it as fast as the server "
@@ -110,10 +134,10 @@ def load(
     lines = Lines(file)
     if http is not None:
         sender: Sender = HttpSender(door("--http", http), rate)
-        packer = Packer(sender.frame_size)
+        packer = Packer(sender.frame_size, key=_key(key))
     else:
         to = door("--binary", binary or BINARY)
-        packer, sender = _udp(to, _status(to, http_status), rate)
+        packer, sender = _udp(to, _status(to, http_status), rate, key)
     with _progress(lines) as progress:
         report = run(lines, parse, packer, sender, progress)
     if report.bad:
@@ -151,11 +175,19 @@ def _status(binary: HostPort, http: str | None) -> HostPort:
     return HostPort(binary.host, HTTP_PORT) if http is None else door("--http-status", http)
 
 
-def _udp(to: HostPort, ledger: HostPort, rate: float | None) -> "tuple[Packer, Sender]":
+def _key(text: str | None) -> tuple[int, bytes] | None:
+    if text is None:
+        return None
+    from fastcount.keyring import read_key
+
+    return read_key(text, fail)
+
+
+def _udp(to: HostPort, ledger: HostPort, rate: float | None, key: str | None) -> "tuple[Packer, Sender]":
     from fastcount.loader.sender import UdpSender
     from fastcount.packer import Packer
 
-    packer = Packer(UdpSender.frame_size)
+    packer = Packer(UdpSender.frame_size, key=_key(key))
     return packer, UdpSender(to, packer.source, ledger, rate)
 
 
@@ -200,7 +232,9 @@ def _progress(lines: "Lines") -> "Iterator[Callable[[Report], None] | None]":
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    app.command(epilog="Example:  fastcount send views video_7 --delta 3")(send)
+    app.command(
+        epilog="Examples:  fastcount send views video_7 --delta 3    ·    fastcount send views video_7 --member kim"
+    )(send)
     app.command(
         epilog="Examples:  fastcount load access.log.gz --type hits    ·    "
         "zcat logs/*.gz | fastcount load - --type hits --member none"

@@ -1,6 +1,6 @@
 """A load from end to end: read, parse, check, pack, send, and account for every line and record."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from fastcount import wire
@@ -28,20 +28,24 @@ class Report:
 
 
 def encode(entry: Entry) -> tuple[bytes, list[bytes]]:
-    """An entry as (type, encoded records). One with a member is a HIT; if its delta is not 1 that is an ADD, a SEEN
-    and a SAMPLE. Raises InvalidName, OverflowError."""
-    type_, id_ = type_bytes(entry.type), id_bytes(entry.id)
+    """An entry as (type, encoded records). One with a member is a HIT; if its delta is not 1 that is a SEEN, a SAMPLE
+    and, unless it is 0, an ADD. Raises InvalidName, OverflowError."""
     if entry.member is None:
+        type_, id_ = type_bytes(entry.type), id_bytes(entry.id)
         op = wire.INC if entry.delta == 1 else wire.ADD
         return type_, [wire.encode_record(op, id_, entry.delta)]
-    member = member_bytes(entry.member)
     if entry.delta == 1:
-        return type_, [wire.encode_record(wire.HIT, id_, 1, member)]
-    return type_, [
-        wire.encode_record(wire.ADD, id_, entry.delta),
-        wire.encode_record(wire.SEEN, id_, 1, member),
-        wire.encode_record(wire.SAMPLE, id_, 1, member),
-    ]
+        return encode_member(entry.type, entry.id, entry.member, (wire.HIT,))
+    type_, records = encode_member(entry.type, entry.id, entry.member, (wire.SEEN, wire.SAMPLE))
+    if entry.delta:
+        records.append(wire.encode_record(wire.ADD, entry.id, entry.delta))
+    return type_, records
+
+
+def encode_member(type: bytes, id: bytes, member: bytes, ops: Iterable[int]) -> tuple[bytes, list[bytes]]:
+    """A member as (type, a record for each of wire.SEEN, SAMPLE, HIT). Raises InvalidName."""
+    type_, id_, who = type_bytes(type), id_bytes(id), member_bytes(member)
+    return type_, [wire.encode_record(op, id_, 1, who) for op in ops]
 
 
 def load(

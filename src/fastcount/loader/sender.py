@@ -74,6 +74,7 @@ class UdpSender:
         self._resent = 0
         self._unknown = False
         self._refused_before = self._refused()
+        self._unsigned_before = self._unsigned()
         self._window = self._ask_window()
         try:
             family, _, _, _, sockaddr = socket.getaddrinfo(door.host, door.port, type=socket.SOCK_DGRAM)[0]
@@ -126,6 +127,10 @@ class UdpSender:
         """Records that limits of the server kept out so far."""
         return sum(self._stats().get("store", {}).get("refused", {}).values())
 
+    def _unsigned(self) -> int:
+        """Frames that the server has refused for their signature so far."""
+        return int(self._stats().get("store", {}).get("malformed", {}).get("signature", 0))
+
     def _stats(self) -> Json:
         if self._rest is not None:
             try:
@@ -150,7 +155,12 @@ class UdpSender:
                 # not in the table of sources, which is full, or another server's: sending again may count twice
                 if silence > DOUBT:
                     self._unknown = True
-                    self._go_blind(f"the ledger at http://{self._rest.door} does not know this sender")
+                    note = f"the ledger at http://{self._rest.door} does not know this sender"
+                    if self._unsigned() > self._unsigned_before:
+                        note += (
+                            "; frames were refused for their signature meanwhile: give a key of the server's by --key"
+                        )
+                    self._go_blind(note)
                     break
             elif silence > PATIENCE:
                 if rounds == ROUNDS:
@@ -170,13 +180,9 @@ class UdpSender:
         if self._rest is None:
             return None
         try:
-            for limit in (1000, 65_536):
-                rows = self._rest.get(f"/v1/sources?source={self._source}&limit={limit}")["sources"]
-                for row in rows:
-                    if row["source"] == self._source:
-                        return dict(row)
-                if len(rows) < limit:
-                    break
+            for row in self._rest.get(f"/v1/sources?source={self._source}")["sources"]:
+                if row["source"] == self._source:
+                    return dict(row)
         except (RestError, LookupError, TypeError) as error:
             self._go_blind(str(error))
         return None
