@@ -1,6 +1,7 @@
 """The dashboard and /docs in a real browser, against a real server process."""
 
 import json
+import re
 import shutil
 import tempfile
 import urllib.request
@@ -48,8 +49,14 @@ def post(url: str, content: Any) -> None:
         assert answer.status == 200
 
 
+def texts(browser: webdriver.Chrome, selector: str) -> list[str]:
+    """In one step: the page replaces its rows every second."""
+    script = "return [...document.querySelectorAll(arguments[0])].map(e => e.textContent)"
+    return list(browser.execute_script(script, selector))
+
+
 def names(browser: webdriver.Chrome) -> list[str]:
-    return [cell.text for cell in browser.find_elements(By.CSS_SELECTOR, "#top td:first-child")]
+    return texts(browser, "#top td:first-child")
 
 
 def complaints(browser: webdriver.Chrome) -> list[str]:
@@ -63,21 +70,30 @@ def test_dashboard(browser: webdriver.Chrome, address: str) -> None:
     assert browser.find_element(By.ID, "top-empty").is_displayed()
     many = [
         {"type": "hits", "id": EVIL, "delta": 2**53 + 1},
-        {"type": "hits", "id": "/b"},
+        {"type": "hits", "id": "/b", "member": "kim"},
+        {"type": "hits", "id": "/b", "member": "lee"},
         {"type": "likes", "id": "ä"},
     ]
     post(f"{address}/v1/increments", many)
     wait.until(lambda _: names(browser) == [EVIL, "/b"])
-    totals = [cell.text for cell in browser.find_elements(By.CSS_SELECTOR, "#top td.number")]
-    assert totals == ["9,007,199,254,740,993", "1"]
+    assert texts(browser, "#top td.number") == ["9,007,199,254,740,993", "0", "2", "2"]
     assert browser.title == "fastcount"
     assert not browser.find_elements(By.CSS_SELECTOR, "#top img")
     assert browser.find_element(By.ID, "counters").text == "3"
+    Select(browser.find_element(By.ID, "by")).select_by_visible_text("uniques")
+    wait.until(lambda _: names(browser) == ["/b"])  # nobody was seen at the other one
+    few = [{"type": "hits", "id": EVIL, "delta": 0, "member": f"user_{i}"} for i in range(3000)]
+    post(f"{address}/v1/increments", few)
+    wait.until(lambda _: names(browser) == [EVIL, "/b"])
+    numbers = texts(browser, "#top td.number")
+    assert numbers[0] == "9,007,199,254,740,993"
+    assert re.fullmatch(r"≈ [23],\d{3}", numbers[1])
+    assert numbers[2:] == ["2", "2"]
+    Select(browser.find_element(By.ID, "by")).select_by_visible_text("total")
     assert not browser.find_element(By.ID, "top-empty").is_displayed()
     Select(browser.find_element(By.ID, "type")).select_by_visible_text("likes")
     wait.until(lambda _: names(browser) == ["ä"])
-    row = browser.find_element(By.CSS_SELECTOR, "#sources tr")
-    assert "http 127.0.0.1" in row.text
+    assert "http 127.0.0.1" in texts(browser, "#sources td")
     assert browser.find_element(By.CSS_SELECTOR, "#chart canvas").size["width"] > 300
     wait.until(lambda _: browser.find_element(By.ID, "rate").text != "–")
     assert complaints(browser) == []
@@ -86,7 +102,7 @@ def test_dashboard(browser: webdriver.Chrome, address: str) -> None:
 def test_docs(browser: webdriver.Chrome, address: str) -> None:
     browser.get(f"{address}/docs")
     WebDriverWait(browser, PATIENCE, poll_frequency=0.1).until(
-        lambda _: len(browser.find_elements(By.CSS_SELECTOR, ".opblock")) == 9
+        lambda _: len(browser.find_elements(By.CSS_SELECTOR, ".opblock")) == 12
     )
     assert complaints(browser) == []
 

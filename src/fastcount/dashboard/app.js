@@ -20,8 +20,12 @@
   const parse = (source) => JSON.parse(source, (key, value, context) =>
     typeof value === "number" && !Number.isSafeInteger(value) && context && /^-?\d+$/.test(context.source) ? BigInt(context.source) : value);
 
-  async function load(path) {
-    const answer = await fetch(path, { headers: { accept: "application/json" }, cache: "no-store" });
+  async function load(path, question) {
+    const answer = await fetch(path, {
+      headers: { accept: "application/json", ...question && { "content-type": "application/json" } },
+      cache: "no-store",
+      ...question && { method: "POST", body: JSON.stringify(question) },
+    });
     const body = parse(await answer.text());
     if (!answer.ok) throw new Error(body.message);
     return body;
@@ -114,18 +118,21 @@
   async function showTop() {
     const select = element("type");
     if (select.disabled) return;
-    const { type, top } = await load(`/v1/top/${encodeURIComponent(select.value)}?k=${TOP}`);
-    if (type !== select.value) return; // another one was chosen meanwhile
-    const largest = Math.max(1, ...top.map(({ value }) => Number(value)));
-    rows("top", "top-empty", top.map(({ id, value }) => {
+    const by = element("by");
+    const { type, by: ranked, top } = await load(`/v1/top/${encodeURIComponent(select.value)}?k=${TOP}&by=${by.value}`);
+    const names = top.map(({ id }) => ({ type, id }));
+    const { counters } = names.length ? await load("/v1/counters:read", { counters: names, unique: true }) : { counters: [] };
+    if (type !== select.value || ranked !== by.value) return; // another one was chosen meanwhile
+    const largest = Math.max(1, ...counters.map((row) => Number(row[ranked])));
+    rows("top", "top-empty", counters.map(({ id, value, unique, error }) => {
       const tr = document.createElement("tr");
       const name = cell(id);
       const bar = document.createElement("meter");
       bar.max = largest;
-      bar.value = Math.max(0, Number(value));
+      bar.value = Math.max(0, Number(ranked === "unique" ? unique : value));
       bar.setAttribute("aria-hidden", "true");
       name.append(bar);
-      tr.append(name, cell(whole.format(value), "number"));
+      tr.append(name, cell(whole.format(value), "number"), cell(`${error ? "≈ " : ""}${whole.format(unique)}`, "number"));
       return tr;
     }));
   }
@@ -160,7 +167,7 @@
     setTimeout(look, document.hidden ? 5 * EVERY : EVERY);
   }
 
-  element("type").addEventListener("change", () => showTop().catch(() => {}));
+  for (const id of ["type", "by"]) element(id).addEventListener("change", () => showTop().catch(() => {}));
   draw();
   look();
 })();
