@@ -325,6 +325,18 @@ def encode_record(op: int, id: bytes, delta: int = 1, member: bytes = b"") -> by
     return head + bytes((len(member),)) + member
 
 
+def encode_increment(id: bytes, delta: int, member: bytes | None) -> list[bytes]:
+    """The data records that say "add `delta`, it was `member`" (None: nobody). A member is a HIT, which adds 1, and an
+    ADD of the rest; with a delta of 0 nothing happened, and it is a SEEN and a SAMPLE. Raises OverflowError."""
+    if member is None:
+        return [encode_record(INC if delta == 1 else ADD, id, delta)]
+    zigzag(delta)
+    if delta == 0:
+        return [encode_record(SEEN, id, 1, member), encode_record(SAMPLE, id, 1, member)]
+    rest = [delta - 1] if delta != I64_MIN else [-1, delta]  # delta - 1 has no room
+    return [encode_record(HIT, id, 1, member), *(encode_record(ADD, id, part) for part in rest if part)]
+
+
 def build(
     records: Iterable[Record],
     *,

@@ -109,7 +109,7 @@ def test_send(server: Running, tmp_path: Path) -> None:
     done = run(server, tmp_path, "send", "sent", "a", "--member", "kim")
     assert done.stdout == b"1 sent, 1 received, 0 lost\n"
     done = run(server, tmp_path, "send", "sent", "b", "--member", "kim", "--delta", "10")
-    assert done.stdout == b"3 sent, 3 received, 0 lost\n"  # a SEEN, a SAMPLE and an ADD
+    assert done.stdout == b"2 sent, 2 received, 0 lost\n"  # a HIT, and an ADD of 9
     assert run(server, tmp_path, "get", "sent", "a").stdout == b"-7\n"
     assert run(server, tmp_path, "get", "sent", "b").stdout == b"6\n"
 

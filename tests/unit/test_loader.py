@@ -164,12 +164,11 @@ def test_no_line_raises_anything_else(line: bytes) -> None:
         assert len(wire.decode(frame).records) == len(records)
 
 
-def test_an_entry_with_member_and_delta_is_three_records() -> None:
+def test_records_of_an_entry() -> None:
     assert encode(Entry(b"t", b"a", 1, b"m"))[1] == [wire.encode_record(wire.HIT, b"a", 1, b"m")]
     assert encode(Entry(b"t", b"a", 2, b"m"))[1] == [
-        wire.encode_record(wire.ADD, b"a", 2),
-        wire.encode_record(wire.SEEN, b"a", 1, b"m"),
-        wire.encode_record(wire.SAMPLE, b"a", 1, b"m"),
+        wire.encode_record(wire.HIT, b"a", 1, b"m"),
+        wire.encode_record(wire.ADD, b"a", 1),
     ]
     assert encode(Entry(b"t", b"a", 0))[1] == [wire.encode_record(wire.ADD, b"a", 0)]
 

@@ -1,5 +1,6 @@
 """Properties of the codec: what is legal comes back the same, and everything else is refused in one way."""
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -160,3 +161,20 @@ def is_legal(check, name, raw):
         return check(name) == raw
     except InvalidName:
         return False
+
+
+@given(I64 | st.sampled_from([wire.I64_MIN, wire.I64_MIN + 1, -1, 0, 1, 2, wire.I64_MAX]), st.none() | st.just(b"m"))
+def test_an_increment_is_its_records(delta: int, member: bytes | None) -> None:
+    encoded = wire.encode_increment(b"a", delta, member)
+    frame = wire.decode(wire.encode_header() + wire.encode_type(b"t") + b"".join(encoded))
+    assert len(frame.records) == len(encoded)
+    assert sum(record.delta for record in frame.records if record.op in (wire.INC, wire.ADD, wire.HIT)) == delta
+    named = [record.op for record in frame.records if record.member]
+    assert named == ([] if member is None else [wire.HIT] if delta else [wire.SEEN, wire.SAMPLE])
+
+
+@pytest.mark.parametrize("delta", [wire.I64_MIN - 1, wire.I64_MAX + 1, 1 << 70])
+@pytest.mark.parametrize("member", [None, b"m"])
+def test_no_increment_of_more_than_64_bits(delta: int, member: bytes | None) -> None:
+    with pytest.raises(OverflowError):
+        wire.encode_increment(b"a", delta, member)

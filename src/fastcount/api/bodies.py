@@ -180,18 +180,8 @@ def _encoded(item: Any) -> tuple[bytes, bytes, int]:
     _only(item, _FIELDS)
     type_, id_ = _name(item, "type"), _name(item, "id")
     delta, member = _delta(item), _member(item)
-    if member is None:
-        op = wire.INC if delta == 1 else wire.ADD
-        return type_, wire.encode_record(op, id_, delta), 1
-    if delta == 0:
-        seen, sample = (wire.encode_record(op, id_, 1, member) for op in (wire.SEEN, wire.SAMPLE))
-        return type_, seen + sample, 2
-    hit = wire.encode_record(wire.HIT, id_, 1, member)  # adds 1, so what is left of delta goes beside it
-    if delta == 1:
-        return type_, hit, 1
-    if delta == wire.I64_MIN:  # delta - 1 has no room
-        return type_, hit + wire.encode_record(wire.ADD, id_, -1) + wire.encode_record(wire.ADD, id_, delta), 3
-    return type_, hit + wire.encode_record(wire.ADD, id_, delta - 1), 2
+    records = wire.encode_increment(id_, delta, member)
+    return type_, b"".join(records), len(records)
 
 
 def _name(item: dict[str, Any], what: str) -> bytes:

@@ -28,18 +28,9 @@ class Report:
 
 
 def encode(entry: Entry) -> tuple[bytes, list[bytes]]:
-    """An entry as (type, encoded records). One with a member is a HIT; if its delta is not 1 that is a SEEN, a SAMPLE
-    and, unless it is 0, an ADD. Raises InvalidName, OverflowError."""
-    if entry.member is None:
-        type_, id_ = type_bytes(entry.type), id_bytes(entry.id)
-        op = wire.INC if entry.delta == 1 else wire.ADD
-        return type_, [wire.encode_record(op, id_, entry.delta)]
-    if entry.delta == 1:
-        return encode_member(entry.type, entry.id, entry.member, (wire.HIT,))
-    type_, records = encode_member(entry.type, entry.id, entry.member, (wire.SEEN, wire.SAMPLE))
-    if entry.delta:
-        records.append(wire.encode_record(wire.ADD, entry.id, entry.delta))
-    return type_, records
+    """An entry as (type, encoded records). Raises InvalidName, OverflowError."""
+    type_, id_ = type_bytes(entry.type), id_bytes(entry.id)
+    return type_, wire.encode_increment(id_, entry.delta, None if entry.member is None else member_bytes(entry.member))
 
 
 def encode_member(type: bytes, id: bytes, member: bytes, ops: Iterable[int]) -> tuple[bytes, list[bytes]]:
