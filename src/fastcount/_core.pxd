@@ -1,4 +1,4 @@
-from libc.stdint cimport uint64_t
+from libc.stdint cimport uint32_t, uint64_t
 
 from fastcount.native.atomic cimport pthread_mutex_t
 from fastcount.native.batch cimport batch_t, swap_t
@@ -21,6 +21,7 @@ cdef class Store:
     cdef readonly dict limits
 
     cdef object unique_of_type(self, bytes type)
+    cdef source_t *ledger_now(self, uint32_t *n) except NULL
     cdef tuple type_names(self)
     cdef dict source_row(self, const source_t *s, uint64_t now)
 

@@ -72,8 +72,11 @@ class Store:
         Raises InvalidName, ValueError."""
     def swap(self) -> Batch:
         """Cut: what was applied so far becomes a Batch, what comes later belongs to the next one."""
-    def sources(self, limit: int = 1000) -> list[SourceRow]:
-        """The loss ledger, most lost first, then most recently heard. limit: 1..1,000,000."""
+    def sources(self, limit: int = 1000, source: int | None = None) -> list[SourceRow]:
+        """The loss ledger, most lost first, then most recently heard. limit: 1..1,000,000. source: only the rows of
+        this source (a row an address). Raises ValueError, OverflowError."""
+    def books(self) -> dict[str, int]:
+        """The sums over all rows of the ledger, and over those that have left it."""
     def stats(self) -> dict[str, object]:
         """Counters of the store; see docs/stats.md for every key."""
 

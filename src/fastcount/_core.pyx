@@ -29,7 +29,8 @@ from fastcount.native.hll cimport (
 from fastcount.native.intake cimport intake_apply, intake_frame, monotonic_ns, unix_ms
 from fastcount.native.keys cimport keys_add, keys_free
 from fastcount.native.ledger cimport (
-    ADMITTED, MAX_ADDRESS, WINDOW as LEDGER_WINDOW, address_t, books_t, ledger_copy, ledger_free, ledger_init, source_t,
+    ADMITTED, MAX_ADDRESS, WINDOW as LEDGER_WINDOW, address_t, books_add, books_t, ledger_copy, ledger_free,
+    ledger_init, source_t,
 )
 from fastcount.native.refusals cimport N_PREFIXES, prefix_t, refusals_read
 from fastcount.native.query cimport (
@@ -327,25 +328,45 @@ cdef class Store:
             for i in range(fc_load(&self.store.types.count))
         ])
 
-    def sources(self, limit=1000):
-        cdef source_t *copy
-        cdef uint32_t i = 0, n = 0, room = self.ledger.maximum
-        cdef uint64_t now = monotonic_ns()
-        if not 1 <= limit <= 1_000_000:
-            raise ValueError(f"limit must be 1 to 1,000,000, not {limit}")
-        room = min(room, <uint32_t>self.ledger.used + 1024)
-        copy = <source_t *>malloc(room * sizeof(source_t))
+    cdef source_t *ledger_now(self, uint32_t *n) except NULL:
+        """A copy of all entries, the caller's to free."""
+        cdef uint32_t i = 0, room = min(self.ledger.maximum, <uint32_t>self.ledger.used + 1024)
+        cdef source_t *copy = <source_t *>malloc(room * sizeof(source_t))
         if copy == NULL:
             raise MemoryError("no memory to copy the ledger")
+        n[0] = 0
         with nogil:  # a piece at a time: the workers want the lock too
             while i < room:
-                n += ledger_copy(&self.ledger, i, min(i + 256, room), copy + n)
+                n[0] += ledger_copy(&self.ledger, i, min(i + 256, room), copy + n[0])
                 i += 256
+        return copy
+
+    def sources(self, limit=1000, source=None):
+        cdef source_t *copy
+        cdef uint32_t i, n = 0
+        cdef uint64_t now = monotonic_ns()
+        cdef uint64_t wanted = 0 if source is None else source
+        cdef bint all_ = source is None
+        if not 1 <= limit <= 1_000_000:
+            raise ValueError(f"limit must be 1 to 1,000,000, not {limit}")
+        copy = self.ledger_now(&n)
         try:
-            order = sorted([(copy[i].books.lost, copy[i].heard_ns, i) for i in range(n)], reverse=True)[:limit]
+            order = sorted([(copy[i].books.lost, copy[i].heard_ns, i) for i in range(n)
+                            if all_ or (copy[i].sequenced and copy[i].source == wanted)], reverse=True)[:limit]
             return [self.source_row(&copy[i], now) for _, _, i in order]
         finally:
             free(copy)
+
+    def books(self):
+        cdef uint32_t i, n = 0
+        cdef books_t total
+        cdef source_t *copy = self.ledger_now(&n)
+        total = self.ledger.gone
+        with nogil:
+            for i in range(n):
+                books_add(&total, &copy[i].books)
+        free(copy)
+        return books_row(&total)
 
     cdef dict source_row(self, const source_t *s, uint64_t now):
         address = PyBytes_FromStringAndSize(<const char *>s.address.bytes, s.address.length)

@@ -138,6 +138,7 @@ def test_a_flood_of_sources_stays_within_max_sources(heard: str) -> None:
     assert len(store.sources(10)) == 10
     kept = store.stats()["sources"]
     assert kept["live"] == len(rows)
+    assert store.books() == {column: past + sum(row[column] for row in rows) for column, past in kept["gone"].items()}
     assert kept["live"] + kept["evicted"] + kept["untracked_frames"] == flood, "each is somewhere"
     column = "malformed" if heard == "malformed" else "frames"
     assert sum(row[column] for row in rows) + kept["gone"][column] + kept["untracked_frames"] == flood

@@ -196,6 +196,19 @@ class StoreMachine(RuleBasedStateMachine):
         assert figures(self.native) == figures(self.twin)
         assert rows(self.native) == rows(self.twin)
 
+    @invariant()
+    def same_books_in_other_cuts(self) -> None:
+        """Of all sources together, and of one."""
+        if not isinstance(self.native, Store):
+            return  # a mutant has no more than the twin
+        listed = rows(self.twin)
+        gone: dict[str, int] = self.native.stats()["sources"]["gone"]  # type: ignore[index]
+        sums = {column: past + sum(row[column] for row in listed.values()) for column, past in gone.items()}
+        assert self.native.books() == sums
+        for source in {source for source, _ in listed if source is not None}:
+            found = {row["address"] for row in self.native.sources(source=int(source, 16))}
+            assert found == {address for other, address in listed if other == source}
+
 
 TestStore = StoreMachine.TestCase
 

@@ -135,13 +135,8 @@ class Operations:
     def sources(self, limit: int, source: str | None) -> Answer:
         """limit: rows shown. source: 16 hex digits, None for all. The totals are over all sources, also those that left
         the ledger."""
-        rows: list[Any] = list(self.store.sources(1_000_000))
-        stats: Any = self.store.stats()
-        gone: dict[str, int] = stats["sources"]["gone"]
-        totals = {key: past + sum(row[key] for row in rows) for key, past in gone.items()}
-        if source is not None:
-            rows = [row for row in rows if row["source"] == source.lower()]
-        return responses.ok({"sources": rows[:limit], "totals": totals})
+        rows = self.store.sources(limit, None if source is None else int(source, 16))
+        return responses.ok({"sources": rows, "totals": self.store.books()})
 
     def _sample(self, type_: bytes, id_: bytes, most: int) -> dict[str, Any]:
         """The first `most` members: they are the sample of that size. Raises InvalidName."""
