@@ -14,7 +14,18 @@ from bench import apply, hll, hll_error, machine, micro_run, report, samples
 from bench.figures import Figure
 from bench.load import http, latency, memory, redis, udp
 
-PARTS = ("apply", "udp", "latency", "memory", "http", "redis", "hll", "samples", "error", "micro")
+PARTS = {
+    "apply": "increments and HITs applied, without a network",
+    "udp": "records a second with none lost, HIT among them",
+    "latency": "a GET while UDP runs",
+    "memory": "bytes a counter",
+    "http": "requests a second beside nginx",
+    "redis": "INCR there",
+    "hll": "adds to uniques and their bytes, beside Redis and DataSketches",
+    "samples": "offers to samples and their bytes, beside Redis",
+    "error": "of uniques, from 1 to 10^8 members",
+    "micro": "single calls from Python",
+}
 Task = tuple[str, Callable[[], Figure | list[Figure]]]
 
 
@@ -56,8 +67,9 @@ def tasks(part: str, cores: machine.Cores, done: list[Figure], quick: bool) -> I
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measures fastcount on this machine.")
-    parser.add_argument("--quick", action="store_true", help="short runs: a minute or two, rougher figures")
+    parser.add_argument("--quick", action="store_true", help="short runs: some minutes, rougher figures")
     parser.add_argument("--only", action="append", choices=PARTS, metavar="PART", help=f"one of {', '.join(PARTS)}")
+    parser.epilog = "; ".join(f"{part}: {words}" for part, words in PARTS.items())
     options = parser.parse_args()
     cores, about = machine.cores(), machine.describe()
     if not cores.apart:

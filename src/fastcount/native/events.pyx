@@ -73,7 +73,7 @@ cdef void offer(events_t *e, reservoir_t *r, const uint8_t *id, uint32_t id_leng
         return
     if reservoir_offer(r, id, id_length, member, member_length, now_ms) < 0:
         e.refused += 1
-    fc_assert(reservoir_memory(r) <= (cost if cost else before))
+    fc_assert(reservoir_memory(r) <= (cost if cost > before else before))
     fc_add(memory, reservoir_memory(r) - before)
     fc_sub(memory, cost)
 
