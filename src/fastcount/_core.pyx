@@ -30,7 +30,7 @@ from fastcount.native.intake cimport intake_apply, intake_frame, monotonic_ns, u
 from fastcount.native.keys cimport keys_add, keys_free
 from fastcount.native.ledger cimport (
     ADMITTED, MAX_ADDRESS, WINDOW as LEDGER_WINDOW, address_t, books_add, books_t, ledger_copy, ledger_free,
-    ledger_init, source_t,
+    ledger_init, ledger_rank, source_t,
 )
 from fastcount.native.refusals cimport N_PREFIXES, prefix_t, refusals_read
 from fastcount.native.query cimport (
@@ -343,18 +343,33 @@ cdef class Store:
 
     def sources(self, limit=1000, source=None):
         cdef source_t *copy
-        cdef uint32_t i, n = 0
+        cdef source_t **order
+        cdef uint32_t i, n = 0, found = 0
         cdef uint64_t now = monotonic_ns()
         cdef uint64_t wanted = 0 if source is None else source
         cdef bint all_ = source is None
         if not 1 <= limit <= 1_000_000:
             raise ValueError(f"limit must be 1 to 1,000,000, not {limit}")
         copy = self.ledger_now(&n)
+        order = <source_t **>malloc((n + 1) * sizeof(source_t *))
         try:
-            order = sorted([(copy[i].books.lost, copy[i].heard_ns, i) for i in range(n)
-                            if all_ or (copy[i].sequenced and copy[i].source == wanted)], reverse=True)[:limit]
-            return [self.source_row(&copy[i], now) for _, _, i in order]
+            if order == NULL:
+                raise MemoryError("no memory to rank the sources")
+            with nogil:
+                for i in range(n):
+                    if all_ or (copy[i].sequenced and copy[i].source == wanted):
+                        order[found] = &copy[i]
+                        found += 1
+                ledger_rank(order, found)
+            rows = []
+            for i in range(min(found, <uint32_t>limit)):
+                rows.append(self.source_row(order[i], now))
+                if i % 64 == 63:
+                    with nogil:  # a compiled loop never offers the GIL, and the event loop waits for it
+                        pass
+            return rows
         finally:
+            free(order)
             free(copy)
 
     def books(self):

@@ -145,6 +145,17 @@ def test_a_flood_of_sources_stays_within_max_sources(heard: str) -> None:
     assert store.read(b"t", b"a").value == (0 if heard == "malformed" else flood)
 
 
+def test_sources_are_listed_by_what_they_lost_and_then_by_when_they_were_heard() -> None:
+    store = Store()
+    for source in (*range(40), 7):
+        store.apply(frames.header(source, 1, source // 4) + frames.type_record(b"t") + b"!a", b"")
+    rows = store.sources()
+    want = sorted(range(40), key=lambda source: (source // 4, (source == 7) * 100 + source), reverse=True)
+    assert [int(row["source"] or "", 16) for row in rows] == want
+    assert [row["source"] for row in store.sources(5)] == [row["source"] for row in rows[:5]]
+    assert [row["lost"] for row in store.sources(5, 7)] == [1]
+
+
 def test_books_of_busy_sources_survive_a_flood() -> None:
     store = Store(max_sources=16)
     body = frames.type_record(b"t") + b"!a"

@@ -135,8 +135,10 @@ class Operations:
     def sources(self, limit: int, source: str | None) -> Answer:
         """limit: rows shown. source: 16 hex digits, None for all. The totals are over all sources, also those that left
         the ledger."""
-        rows = self.store.sources(limit, None if source is None else int(source, 16))
-        return responses.ok({"sources": rows, "totals": self.store.books()})
+        found = self.store.sources(limit, None if source is None else int(source, 16))
+        # row by row: one call would keep the GIL, and so the event loop, while it writes megabytes
+        rows = b",".join([responses.to_json(row) for row in found])
+        return Answer(200, b'{"sources":[%b],"totals":%b}' % (rows, responses.to_json(self.store.books())))
 
     def _sample(self, type_: bytes, id_: bytes, most: int) -> dict[str, Any]:
         """The first `most` members: they are the sample of that size. Raises InvalidName."""

@@ -88,4 +88,6 @@ cdef void ledger_note(ledger_t *l, const address_t *address, uint32_t records, b
                       uint64_t now_ns) noexcept nogil
 # Copy sources i, i+1, … below `stop` that are in use into `out`; returns how many.
 cdef uint32_t ledger_copy(ledger_t *l, uint32_t i, uint32_t stop, source_t *out) noexcept nogil
+# Sort pointers to sources: most lost first, then most recently heard.
+cdef void ledger_rank(source_t **order, size_t n) noexcept nogil
 cdef void books_add(books_t *to, const books_t *what) noexcept nogil

@@ -1,7 +1,7 @@
 """The rules of ledger.pxd."""
 
 from libc.stdint cimport uint32_t, uint64_t
-from libc.stdlib cimport calloc, free
+from libc.stdlib cimport calloc, free, qsort
 from libc.string cimport memcmp, memset
 
 from fastcount.native.atomic cimport (
@@ -253,3 +253,15 @@ cdef uint32_t ledger_copy(ledger_t *l, uint32_t i, uint32_t stop, source_t *out)
         i += 1
     pthread_mutex_unlock(&l.lock)
     return n
+
+
+cdef int rank(const void *a, const void *b) noexcept nogil:
+    cdef const source_t *x = (<const source_t **>a)[0]
+    cdef const source_t *y = (<const source_t **>b)[0]
+    if x.books.lost != y.books.lost:
+        return -1 if x.books.lost > y.books.lost else 1
+    return (x.heard_ns < y.heard_ns) - (x.heard_ns > y.heard_ns)
+
+
+cdef void ledger_rank(source_t **order, size_t n) noexcept nogil:
+    qsort(order, n, sizeof(source_t *), &rank)
