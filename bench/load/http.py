@@ -39,6 +39,7 @@ class Route:
 
 ROUTES = (
     Route("GET, hot route", HOT, part=0.7),
+    Route("GET unique, hot route", HOT + "/unique"),
     Route("POST increment, hot route", HOT + "/increment", "POST"),
     Route("GET /healthz, through FastAPI", "/healthz"),
     Route("GET /v1/top, through FastAPI", "/v1/top/bench?k=10"),
