@@ -124,7 +124,8 @@ def test_batches_up_to_a_cut_say_what_the_sets_of_that_cut_say(shards: int) -> N
         assert dict(merged.seen) == {t: n for t, n in {b"cut": HITS * hit, b"one": ones}.items() if n}
         for name in changed:
             assert merged.sample(name, K) == known.sample(name, K), name
-            if len(known.offered[name]) <= 1500:  # exact, and so by member
+            # by member, and so exact; a larger one may turn dense between the cut and its drain
+            if name[1] == b"small" and len(known.offered[name]) <= 1500:
                 assert merged.registers[name] == known.registers[name], name
             else:
                 mine = merged.registers[name]
