@@ -91,3 +91,16 @@ def test_an_unknown_option_is_an_error_that_names_it() -> None:
     done = subprocess.run([program("udpgen"), "--port", "9", "--recrods", "5"], capture_output=True, text=True)
     assert done.returncode == 2
     assert "--recrods" in done.stderr
+
+
+def test_pairs_go_round() -> None:
+    """--pairs: so many HITs are made ahead, members of 8 bytes among them, and sent again in the same order."""
+    per_frame = 20
+    options = ["--hit", "--members", "2000000", "--pairs", "200", "--names", "1000", "--per-frame", str(per_frame)]
+    _, datagrams = generate(30, per_frame, "--rate", "4e5", *options)
+    records = [record for frame in decoded(datagrams) for record in frame.records]
+    pairs = [(record.op, record.id, record.member) for record in records]
+    assert len(pairs) == 600
+    assert len(set(pairs)) > 190
+    assert pairs[:200] == pairs[200:400] == pairs[400:]
+    assert {(op, len(id), len(member or b"")) for op, id, member in pairs} == {(wire.HIT, 6, 8)}
