@@ -4,8 +4,7 @@ import socket
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from itertools import chain, count
 
 import pytest
@@ -13,6 +12,7 @@ import pytest
 from fastcount._core import Store, UdpReceiver
 from fastcount.errors import LimitReached
 from twin import frames
+from twin.threads import running
 
 CUTS = 150  # batches with something in them that a swapping thread wants to see
 SPREAD = 64  # names of one frame: with 16 shards in all of them, but for one chance in 10^5
@@ -24,29 +24,6 @@ def _switch_often() -> Iterator[None]:
     sys.setswitchinterval(1e-5)
     yield
     sys.setswitchinterval(before)
-
-
-@contextmanager
-def running(*works: Callable[[], None]) -> Iterator[None]:
-    """Run each in a thread of its own; what they raise is raised here."""
-    errors: list[BaseException] = []
-
-    def guarded(work: Callable[[], None]) -> None:
-        try:
-            work()
-        except BaseException as error:
-            errors.append(error)
-
-    threads = [threading.Thread(target=guarded, args=(work,), daemon=True) for work in works]
-    for thread in threads:
-        thread.start()
-    try:
-        yield
-    finally:
-        for thread in threads:
-            thread.join()
-    if errors:
-        raise errors[0]
 
 
 def spread(group: int, times: int = 1) -> bytes:

@@ -4,8 +4,7 @@ import random
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
@@ -15,6 +14,7 @@ from fastcount._core import Store
 from fastcount.native.samples import fail_allocation
 from twin import frames
 from twin.cuts import Known, Merged, Name, Places
+from twin.threads import running
 
 SECRET = bytes(range(16))
 K = 10
@@ -29,29 +29,6 @@ def _switch_often() -> Iterator[None]:
     sys.setswitchinterval(1e-5)
     yield
     sys.setswitchinterval(before)
-
-
-@contextmanager
-def running(*works: Callable[[], None]) -> Iterator[None]:
-    """Run each in a thread of its own; what they raise is raised here."""
-    errors: list[BaseException] = []
-
-    def guarded(work: Callable[[], None]) -> None:
-        try:
-            work()
-        except BaseException as error:
-            errors.append(error)
-
-    threads = [threading.Thread(target=guarded, args=(work,), daemon=True) for work in works]
-    for thread in threads:
-        thread.start()
-    try:
-        yield
-    finally:
-        for thread in threads:
-            thread.join()
-    if errors:
-        raise errors[0]
 
 
 def hits(pairs: list[tuple[bytes, bytes]], op: int = frames.HIT, type: bytes = b"cut") -> bytes:

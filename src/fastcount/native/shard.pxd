@@ -9,7 +9,7 @@
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
-from fastcount.native.atomic cimport fc_add, fc_load, fc_sub, pthread_mutex_t
+from fastcount.native.atomic cimport fc_add, fc_load, fc_sub, pthread_mutex_t, sched_yield
 from fastcount.native.events cimport events_t
 from fastcount.native.frame cimport record_t
 from fastcount.native.hash cimport hash_key_t
@@ -87,14 +87,18 @@ cdef inline uint64_t shard_of(const store_t *s, uint64_t hash) noexcept nogil:
 
 
 cdef inline int store_enter(store_t *s) noexcept nogil:
-    """The generation to apply under, until store_leave."""
+    """The generation to apply under, until store_leave; not to be entered twice by one thread.
+
+    Waits, a receive batch at most, until nobody is in the other one: a member that the new generation adds to a sample
+    before the old one is complete would keep members of the old one out of its batch."""
     cdef uint64_t gen
     while True:
         gen = fc_load(&s.gen)
         fc_add(&s.gates[gen].inside, 1)
-        if fc_load(&s.gen) == gen:
+        if fc_load(&s.gen) == gen and fc_load(&s.gates[1 - gen].inside) == 0:
             return <int>gen
         fc_sub(&s.gates[gen].inside, 1)
+        sched_yield()
 
 
 cdef inline void store_leave(store_t *s, int gen) noexcept nogil:
