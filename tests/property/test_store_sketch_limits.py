@@ -72,8 +72,35 @@ def test_a_flood_of_members_stays_within_max_memory(op: int, names: int, member_
         samples = [store.sample(TYPE, id) for id in pairs]
         if all(sample.complete for sample in samples):
             assert sum(sample.distinct for sample in samples) + stats["members_refused"] + refused == sent
+    if op == frames.HIT and names * 100 > sent:  # both hold every member, or it was refused
+        held = [(store.unique(TYPE, id).distinct, store.sample(TYPE, id).distinct) for id in pairs]
+        assert min(map(sum, zip(*held, strict=True))) >= sent - refused - stats["members_refused"]
     if op == frames.HIT:  # the increment of a HIT stands, whatever became of its member
         assert sum(store.read(TYPE, id).value for id in pairs) == sent - refused
+
+
+@pytest.mark.parametrize("limit", range(1 << 20, 4 << 20, 400_000))
+def test_the_largest_samples_of_the_longest_members_stay_within_max_memory(limit: int) -> None:
+    store = Store(max_memory=limit, sample_size=4096, event_size=0, shards=4, secret=SECRET)
+    for seed in range(6):
+        store.apply(frame(flood(frames.SAMPLE, 3, 255, seed)))
+        assert store.stats()["memory_bytes"] <= limit
+
+
+def test_a_member_that_is_there_already_is_not_refused_by_a_full_store() -> None:
+    store = Store(max_memory=2 * MIB, event_size=0, secret=SECRET)
+    first = frame([(frames.HIT, b"n%d" % i, b"%d" % m) for i in range(20) for m in range(1 + i)])
+    store.apply(first)
+    seed = 0
+    while store.stats()["members_refused"] < 3000:
+        store.apply(frame(flood(frames.HIT, 5000, 20, seed)))
+        seed += 1
+    store.swap()
+    before = store.stats()["members_refused"]
+    uniques = [store.unique(TYPE, b"n%d" % i) for i in range(20)]
+    store.apply(first)
+    assert store.stats()["members_refused"] == before
+    assert [store.unique(TYPE, b"n%d" % i) for i in range(20)] == uniques
 
 
 @pytest.mark.parametrize("limit", [1 << 20, 3_000_000, 7_777_777, 22 << 20, 30 << 20])
@@ -178,7 +205,7 @@ def test_no_allocation_that_fails_while_applying_loses_more_than_its_member(fill
         if after > 400:
             break
         after += 1 if after < 60 else 7
-    assert failures > 10
+    assert failures > 30, "each of these allocations exists, and its failure is counted"
 
 
 @pytest.mark.parametrize("between", [False, True], ids=["quiet", "busy"])

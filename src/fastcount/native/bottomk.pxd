@@ -167,6 +167,15 @@ cdef inline int bottomk_offer(bottomk_t *s, uint64_t priority, const uint8_t *me
     return bottomk_insert(s, at, priority, member, length, gen)
 
 
+cdef inline bint bottomk_has(const bottomk_t *s, uint64_t priority, const uint8_t *member, size_t length) noexcept nogil:
+    cdef size_t at = bottomk_search(s, priority << 11)
+    while at < s.n and bottomk_priority(s, at) == priority:
+        if bottomk_compare(s, at, member, length) == 0:
+            return True
+        at += 1
+    return False
+
+
 cdef inline void bottomk_prefetch_members(const bottomk_t *s, uint64_t priority) noexcept nogil:
     """Ask for what an offer reads that is not turned away by the threshold; `s` itself should be near."""
     cdef size_t at

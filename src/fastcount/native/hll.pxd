@@ -150,6 +150,16 @@ cdef inline int hll_add(hll_t *h, uint64_t hash, int gen) noexcept nogil:
     return hll_put(h, item, gen)
 
 
+cdef inline bint hll_settled(const hll_t *h, uint64_t hash, int gen) noexcept nogil:
+    """Whether hll_add would find its work done, and nothing to mark."""
+    cdef uint32_t register = <uint32_t>hash & (HLL_REGISTERS - 1)
+    if h.form == HLL_EMPTY or h.changed[1 - gen]:
+        return False
+    if h.form == HLL_DENSE:
+        return registers_get(h.data, register) >= hll_rank(hash)
+    return hll_holds(h, hll_item(hash))
+
+
 cdef inline void hll_prefetch(const hll_t *h, uint64_t hash) noexcept nogil:
     """Ask for the cache line that hll_add will look at (of a table, for what follows as well)."""
     cdef uint32_t register = <uint32_t>hash & (HLL_REGISTERS - 1)
@@ -196,6 +206,7 @@ cdef void hll_registers(const hll_t *h, uint8_t *values) noexcept nogil
 cdef void hll_fold(const hll_t *h, uint8_t *values) noexcept nogil
 
 # cold halves of the inline functions above
+cdef bint hll_holds(const hll_t *h, uint32_t item) noexcept nogil
 cdef int hll_insert(hll_t *h, uint32_t i, uint32_t item, int gen) noexcept nogil
 cdef int hll_touch(hll_t *h, uint32_t place, int gen) noexcept nogil
 cdef int hll_make_marks(hll_t *h, int gen) noexcept nogil

@@ -108,9 +108,9 @@ cdef bint mark(hll_t *h, uint32_t i, int gen) noexcept nogil:
     return True
 
 
-cdef uint32_t place_for(hll_t *h, uint32_t item) noexcept nogil:
+cdef uint32_t place_for(const hll_t *h, uint32_t item) noexcept nogil:
     """The slot of an equal item (SPARSE: of one of the same register), or the free one it goes to."""
-    cdef uint32_t *items = <uint32_t *>h.data
+    cdef const uint32_t *items = <const uint32_t *>h.data
     cdef uint32_t same = HLL_REGISTERS - 1 if h.form == HLL_SPARSE else ~<uint32_t>0
     cdef uint32_t i = hll_place(h, item)
     while items[i] and (items[i] ^ item) & same:
@@ -118,6 +118,15 @@ cdef uint32_t place_for(hll_t *h, uint32_t item) noexcept nogil:
         if i == h.slots:
             i = 0
     return i
+
+
+cdef bint hll_holds(const hll_t *h, uint32_t item) noexcept nogil:
+    """EXACT or SPARSE: whether adding an item would change no slot."""
+    cdef uint32_t found
+    if h.form == HLL_SPARSE:
+        item = plain(item)
+    found = (<const uint32_t *>h.data)[place_for(h, item)]
+    return found != 0 and found >= item
 
 
 cdef int rebuild(hll_t *h, uint32_t slots, int form) noexcept nogil:

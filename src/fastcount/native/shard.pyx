@@ -15,8 +15,8 @@ from fastcount.native.murmur cimport murmur64a
 from fastcount.native.refusals cimport refusals_count, refusals_free, refusals_init
 from fastcount.native.siphash cimport siphash53, sipkey_t
 from fastcount.native.sketch cimport (
-    SKETCH_STEP, member_t, sketch_add, sketch_memory, sketch_prefetch, sketch_prefetch_data, sketch_t, sketches_cost,
-    sketches_free, sketches_new,
+    SKETCH_CHANGED, SKETCH_REFUSED, member_t, sketch_add, sketch_memory, sketch_prefetch, sketch_prefetch_data,
+    sketch_step, sketch_t, sketches_cost, sketches_free, sketches_new,
 )
 from fastcount.native.table cimport (
     DIRTY, ID_MASK, SKETCHED, entry_id, entry_t, entry_value, table_add, table_cost, table_find, table_free, table_init,
@@ -140,7 +140,7 @@ cdef sketch_t *make_sketch(store_t *s, shard_t *shard, entry_t *e) noexcept nogi
     """The sketch of an entry that has none yet, if memory allows; else NULL."""
     cdef uint64_t cost = sketches_cost(&shard.sketches)
     cdef uint32_t place
-    if fc_peek(&s.memory) + cost + SKETCH_STEP > s.limits.max_memory:
+    if fc_peek(&s.memory) + cost + sketch_step(s.limits.sample_size) > s.limits.max_memory:
         return NULL
     place = sketches_new(&shard.sketches, s.limits.sample_size)
     if place == 0:
@@ -164,19 +164,19 @@ cdef inline void member_of(store_t *s, member_t *m, int op, const uint8_t *bytes
 cdef inline void apply_member(store_t *s, shard_t *shard, entry_t *e, const member_t *m, int gen) noexcept nogil:
     cdef sketch_t *k = sketch_of(shard, e)
     cdef uint64_t before, after
-    cdef int outcome = -1
+    cdef int said = SKETCH_REFUSED
     if k == NULL:
         k = make_sketch(s, shard, e)
     if k != NULL:
         before = sketch_memory(k)
-        outcome = sketch_add(k, m, gen, fc_peek(&s.memory) + SKETCH_STEP <= s.limits.max_memory)
+        said = sketch_add(k, m, gen,
+                          fc_peek(&s.memory) + sketch_step(s.limits.sample_size) <= s.limits.max_memory)
         after = sketch_memory(k)
         if after != before:
             fc_add(&s.memory, after - before)
-    if outcome > 0:
-        if not (e.meta & (DIRTY << gen)):
-            table_mark(&shard.table, e, gen)
-    elif outcome < 0:
+    if said & SKETCH_CHANGED and not (e.meta & (DIRTY << gen)):
+        table_mark(&shard.table, e, gen)
+    if said & SKETCH_REFUSED:
         fc_count(&s.refused_members, 1)
         fc_count(&s.types.items[e.type].refused, 1)
 

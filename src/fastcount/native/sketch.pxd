@@ -12,8 +12,9 @@ from fastcount.native.frame cimport OP_SAMPLE, OP_SEEN
 from fastcount.native.hll cimport hll_prefetch, hll_t
 
 cdef enum:
-    # the most that one member can add to a sketch: going dense, and a sample of the longest members
-    SKETCH_STEP = 1 << 17
+    # what sketch_add says, together
+    SKETCH_CHANGED = 1     # a drain of the generation will find something
+    SKETCH_REFUSED = 2     # uniques, sample or both are without the member, for want of memory
 
 cdef struct sketch_t:
     hll_t unique
@@ -32,6 +33,12 @@ cdef struct member_t:
     int op
     uint64_t murmur        # for uniques
     uint64_t priority      # for the sample
+
+
+cdef inline uint64_t sketch_step(uint32_t k) noexcept nogil:
+    """The most that one member can add to a sketch with a sample of k, by far: going dense, and a sample of the longest
+    members with as many ghosts that grows by half."""
+    return (1 << 16) + <uint64_t>1024 * k
 
 
 cdef inline uint64_t sketch_memory(const sketch_t *k) noexcept nogil:
@@ -57,6 +64,5 @@ cdef uint32_t sketches_new(sketches_t *t, uint32_t k) noexcept nogil
 # Bytes that sketches_new will allocate.
 cdef uint64_t sketches_cost(const sketches_t *t) noexcept nogil
 cdef void sketches_free(sketches_t *t) noexcept nogil
-# 1: a drain of gen will find something; 0: nothing changed; -1: no memory. `grow` False: only what takes no memory,
-# and -1 if there was something else to do.
+# SKETCH_CHANGED and SKETCH_REFUSED, or 0. `grow` False: only what takes no memory; what is there already is not refused.
 cdef int sketch_add(sketch_t *k, const member_t *m, int gen, bint grow) noexcept nogil
