@@ -29,7 +29,9 @@ PREFIX = "FASTCOUNT_"
 CONFIG_FILE = "fastcount.toml"
 # Variables with our prefix that are not settings of the server: the build's switches, the tests' data, --config itself,
 # the key of `send` and `load`.
-OTHER_VARIABLES = frozenset(PREFIX + name for name in ("CONFIG", "DATA", "DEBUG", "KEY", "LINETRACE", "SANITIZE"))
+OTHER_VARIABLES = frozenset(
+    PREFIX + name for name in ("CONFIG", "DATA", "DEBUG", "KEY", "LINETRACE", "PURE", "SANITIZE")
+)
 # What Kubernetes and Docker links put into every pod beside a service called `fastcount`.
 _SERVICE_LINK = re.compile(PREFIX + r"(\w+_)?(SERVICE_(HOST|PORT(_\w+)?)|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)")
 _SERVICE_URL = re.compile(r"(tcp|udp|sctp)://")

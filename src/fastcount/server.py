@@ -8,6 +8,7 @@ SIGINT exits at once. A UDP worker that dies takes the server down with a non-ze
 import asyncio
 import contextlib
 import errno
+import gc
 import json
 import logging
 import os
@@ -132,6 +133,10 @@ class Server:
         ticking = asyncio.create_task(self._uvicorn.main_loop())
         ticking.add_done_callback(self._http_ended)
         self._udp.start()
+        # what was loaded so far stays: a large body of JSON must not make the collector walk over it again and again,
+        # since the loop stands still meanwhile (measured: 1.0 s against 0.4 s for 8 MiB of empty lists)
+        gc.freeze()
+        gc.set_threshold(100_000, 50, 50)
         if self._data_dir is not None:
             self._data_dir.announce(self._card)
         log.info("serving http on %s, binary on %s/udp", self._card["http"], self._card["binary"])

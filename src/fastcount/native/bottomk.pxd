@@ -167,7 +167,8 @@ cdef inline int bottomk_offer(bottomk_t *s, uint64_t priority, const uint8_t *me
     return bottomk_insert(s, at, priority, member, length, gen)
 
 
-cdef inline bint bottomk_has(const bottomk_t *s, uint64_t priority, const uint8_t *member, size_t length) noexcept nogil:
+cdef inline bint bottomk_has(const bottomk_t *s, uint64_t priority, const uint8_t *member,
+                             size_t length) noexcept nogil:
     cdef size_t at = bottomk_search(s, priority << 11)
     while at < s.n and bottomk_priority(s, at) == priority:
         if bottomk_compare(s, at, member, length) == 0:
@@ -183,6 +184,15 @@ cdef inline void bottomk_prefetch_members(const bottomk_t *s, uint64_t priority)
         at = bottomk_guess(s, priority)
         fc_prefetch(bottomk_keys(s) + at)
         fc_prefetch(bottomk_offsets(s) + at)
+
+
+cdef inline void bottomk_prefetch_bytes(const bottomk_t *s, uint64_t priority) noexcept nogil:
+    """Then for the bytes of a member that is there already, which an offer compares."""
+    cdef size_t at
+    if priority <= s.threshold and s.n:
+        at = bottomk_search(s, priority << 11)
+        if at < s.n and bottomk_priority(s, at) == priority:
+            fc_prefetch(bottomk_bytes(s) + bottomk_offsets(s)[at])
 
 
 cdef inline int bottomk_changed(const bottomk_t *s, int gen) noexcept nogil:

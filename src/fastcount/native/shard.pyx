@@ -16,7 +16,7 @@ from fastcount.native.refusals cimport refusals_count, refusals_free, refusals_i
 from fastcount.native.siphash cimport siphash53, sipkey_t
 from fastcount.native.sketch cimport (
     SKETCH_CHANGED, SKETCH_REFUSED, member_t, sketch_add, sketch_memory, sketch_prefetch, sketch_prefetch_data,
-    sketch_step, sketch_t, sketches_cost, sketches_free, sketches_new,
+    sketch_prefetch_member, sketch_step, sketch_t, sketches_cost, sketches_free, sketches_new,
 )
 from fastcount.native.table cimport (
     DIRTY, ID_MASK, SKETCHED, entry_id, entry_t, entry_value, table_add, table_cost, table_find, table_free, table_init,
@@ -251,6 +251,9 @@ cdef uint64_t apply_members(store_t *s, shard_t *shard, const uint8_t *base, rec
         for i in range(size):
             if places[i]:
                 sketch_prefetch_data(&shard.sketches.items[places[i]], &members[i])
+        for i in range(size):
+            if places[i]:
+                sketch_prefetch_member(&shard.sketches.items[places[i]], &members[i])
         for i in range(size):
             e = apply_one(s, shard, base, &records[order[at + i]], gen)
             if e == NULL:

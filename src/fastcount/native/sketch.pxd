@@ -6,7 +6,9 @@
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
-from fastcount.native.bottomk cimport bottomk_memory, bottomk_prefetch_members, bottomk_t
+from fastcount.native.bottomk cimport (
+    bottomk_memory, bottomk_prefetch_bytes, bottomk_prefetch_members, bottomk_t,
+)
 from fastcount.native.atomic cimport fc_prefetch
 from fastcount.native.frame cimport OP_SAMPLE, OP_SEEN
 from fastcount.native.hll cimport hll_prefetch, hll_t
@@ -59,10 +61,17 @@ cdef inline void sketch_prefetch_data(const sketch_t *k, const member_t *m) noex
         bottomk_prefetch_members(&k.sample, m.priority)
 
 
+cdef inline void sketch_prefetch_member(const sketch_t *k, const member_t *m) noexcept nogil:
+    """The last of three steps."""
+    if m.op != OP_SEEN:
+        bottomk_prefetch_bytes(&k.sample, m.priority)
+
+
 # A new, empty sketch for samples of k members: its place, or 0 without memory.
 cdef uint32_t sketches_new(sketches_t *t, uint32_t k) noexcept nogil
 # Bytes that sketches_new will allocate.
 cdef uint64_t sketches_cost(const sketches_t *t) noexcept nogil
 cdef void sketches_free(sketches_t *t) noexcept nogil
-# SKETCH_CHANGED and SKETCH_REFUSED, or 0. `grow` False: only what takes no memory; what is there already is not refused.
+# SKETCH_CHANGED and SKETCH_REFUSED, or 0. `grow` False: only what takes no memory; what is there already is not
+# refused.
 cdef int sketch_add(sketch_t *k, const member_t *m, int gen, bint grow) noexcept nogil
