@@ -37,7 +37,7 @@ lint: .stamp-dev .stamp-build ## ruff, cython-lint, mypy --strict, stubtest, Cyt
 	MYPYPATH=src $(BIN)/python -m mypy.stubtest --concise --allowlist tests/stubtest_allowlist.txt $(STUBS)
 	@! grep -n 'performance hint' build/build.log
 
-STUBS := fastcount._core fastcount.api.reading fastcount.native.samples fastcount.native.blake2 fastcount.native.hyperloglog
+STUBS := fastcount._core fastcount._batch fastcount._receiver fastcount._replay fastcount.api.reading fastcount.native.samples fastcount.native.blake2 fastcount.native.hyperloglog
 
 debug: .stamp-dev .stamp-apt ## the tests of the native part on a build with our own asserts and bounds checks
 	FASTCOUNT_DEBUG=1 $(BIN)/python setup.py -q build --build-base build/debug --build-lib build/debug/lib > build/debug.log 2>&1 || { cat build/debug.log; exit 1; }

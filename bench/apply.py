@@ -59,7 +59,7 @@ def hit_frames(names: int, pairs: int, seed: int = 1) -> list[bytes]:
 
 def rates(store: Any, data: list[bytes], seconds: float) -> dict[str, float]:
     """Records a second of processor time, over as many rounds as fit into `seconds`, one at least."""
-    from fastcount._core import bench_apply
+    from fastcount._replay import bench_apply
 
     decode_s = apply_s = 0.0
     records = 0

@@ -5,7 +5,8 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench.apply import TYPE, frames
 from bench.micro.conftest import Filled
-from fastcount._core import Batch, Store
+from fastcount._batch import Batch
+from fastcount._core import Store
 
 MILLION = 1_000_000
 

@@ -1,12 +1,11 @@
 from libc.stdint cimport uint32_t, uint64_t
 
 from fastcount.native.atomic cimport pthread_mutex_t
-from fastcount.native.batch cimport batch_t, swap_t
+from fastcount.native.batch cimport swap_t
 from fastcount.native.intake cimport intake_t, tally_t
 from fastcount.native.keys cimport keys_t
 from fastcount.native.ledger cimport ledger_t, source_t
 from fastcount.native.shard cimport store_t
-from fastcount.native.udp cimport udp_t
 
 
 cdef class Store:
@@ -24,14 +23,3 @@ cdef class Store:
     cdef source_t *ledger_now(self, uint32_t *n) except NULL
     cdef tuple type_names(self)
     cdef dict source_row(self, const source_t *s, uint64_t now)
-
-
-cdef class Batch:
-    cdef batch_t batch
-    cdef readonly tuple types
-
-
-cdef class UdpReceiver:
-    cdef udp_t udp
-    cdef Store owner
-    cdef bint ready

@@ -1,28 +1,15 @@
 """The store: the only Python door to the native part."""
 
-from collections.abc import Iterator
 from typing import Final, final
 
 from typing_extensions import Buffer
 
+from fastcount._batch import Batch
 from fastcount.answers import Applied as Applied
 from fastcount.answers import Reading as Reading
 from fastcount.answers import Sample as Sample
 from fastcount.answers import SourceRow
 from fastcount.answers import Unique as Unique
-
-@final
-class Batch:
-    """A consistent cut: everything applied between two swaps. Columns of equal length, an entry a changed name."""
-
-    generation: int  # number of the swap, from 0
-    types: tuple[str, ...]  # `type_index` indexes this
-    def __len__(self) -> int: ...
-    def __iter__(self) -> Iterator[tuple[str, str, int]]: ...  # (type, id, delta); 0 where only sketches changed
-    def sketches(self) -> Iterator[tuple[str, str, dict[int, int], list[tuple[int, bytes]]]]:
-        """(type, id, {register: rank} that rose, [(priority, member)] that entered the sample)."""
-    def events(self) -> Iterator[tuple[str, int, list[tuple[str, bytes, int]]]]:
-        """(type, HITs seen, [(id, member, Unix milliseconds)]): a uniform sample of the HITs of each type."""
 
 @final
 class Store:
@@ -79,24 +66,5 @@ class Store:
         """The sums over all rows of the ledger, and over those that have left it."""
     def stats(self) -> dict[str, object]:
         """Counters of the store; see docs/stats.md for every key."""
-
-@final
-class UdpReceiver:
-    """Reads datagrams from a bound, non-blocking UDP socket into the store without the GIL (Linux).
-
-    The caller owns the socket and keeps it open until `run` has returned.
-    """
-
-    def __init__(self, store: Store, fileno: int) -> None: ...
-    def run(self) -> None:
-        """Receive until `stop`; to be called in a thread of its own. Raises OSError if the socket fails."""
-    def stop(self) -> None:
-        """Ask `run` to return after what the kernel holds was read. From any thread, any number of times."""
-    def stats(self) -> dict[str, int]:
-        """datagrams, frames, bytes, batches, kernel_drops, truncated, errors."""
-
-def bench_apply(store: Store, frames: list[bytes], rounds: int) -> tuple[float, float, int]:
-    """Decode and apply frames again and again, without the ledger: (seconds decoding, seconds applying, records).
-    For bench/. Raises FrameError."""
 
 WINDOW: Final[int]  # seqs remembered per source

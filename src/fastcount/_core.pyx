@@ -14,18 +14,17 @@ from fastcount.answers import Applied, Reading, Sample, Unique
 from fastcount.errors import FrameError, InvalidName, LimitReached
 from fastcount.wire import ERRORS, check_key
 
+from fastcount._batch cimport Batch
 from fastcount.native.atomic cimport (
     fc_load, fc_peek, pthread_mutex_destroy, pthread_mutex_init, pthread_mutex_lock, pthread_mutex_unlock,
 )
-from fastcount.native.batch cimport batch_free, store_swap, swap_free, swap_init
+from fastcount.native.batch cimport store_swap, swap_free, swap_init
 from fastcount.native.bottomk cimport (
     BOTTOMK_MAX_K, bottomk_distinct, bottomk_free, bottomk_full, bottomk_member, bottomk_t,
 )
-from fastcount.native.frame cimport E_NONE, MAX_FRAME, OP_HIT, OP_INC, frame_header, frame_records, frame_t
+from fastcount.native.frame cimport E_NONE, MAX_FRAME, OP_HIT, OP_INC, frame_t
 from fastcount.native.hash cimport hash_key_t
-from fastcount.native.hll cimport (
-    hll_count, hll_error, hll_free, hll_item_rank, hll_item_register, hll_t,
-)
+from fastcount.native.hll cimport hll_count, hll_error, hll_free, hll_t
 from fastcount.native.intake cimport intake_apply, intake_frame, monotonic_ns, unix_ms
 from fastcount.native.keys cimport keys_add, keys_free
 from fastcount.native.ledger cimport (
@@ -37,18 +36,15 @@ from fastcount.native.query cimport (
     BY_UNIQUE, BY_VALUE, name_t, ranked_t, store_read, store_reset, store_sample, store_saturated, store_top,
     store_union, store_unique,
 )
-from fastcount.native.reservoir cimport (
-    RESERVOIR_MAX_K, reservoir_event_t, reservoir_get, reservoir_seen,
-)
+from fastcount.native.reservoir cimport RESERVOIR_MAX_K
 from fastcount.native.shard cimport (
     APPLIED, MAX_SHARDS, REFUSED_COUNTERS, REFUSED_MEMORY, REFUSED_TYPES, limits_t, scratch_free, scratch_reserve,
-    scratch_t, store_apply, store_enter, store_free, store_incr, store_init, store_leave,
+    store_enter, store_free, store_incr, store_init, store_leave,
 )
 from fastcount.native.siphash cimport sipkey_load, sipkey_t
 from fastcount.native.table cimport MAX_ID
 from fastcount.native.text cimport text_valid, type_valid
 from fastcount.native.types cimport TYPE_UNKNOWN, types_find
-from fastcount.native.udp cimport APPLY_AT, udp_free, udp_init, udp_run, udp_stop
 
 WINDOW = LEDGER_WINDOW
 cdef tuple VERDICTS = ("applied", "duplicate", "stale", "ahead", "inconsistent")
@@ -429,148 +425,3 @@ cdef class Store:
                         "untracked_records": self.ledger.untracked_records,
                         "lost": fc_load(&self.ledger.lost), "gone": books_row(&gone)},
         }
-
-
-cdef class Batch:
-    @property
-    def generation(self):
-        return self.batch.generation
-
-    def __len__(self):
-        return self.batch.count
-
-    def __iter__(self):
-        cdef uint64_t i, at = 0
-        cdef uint32_t n
-        for i in range(self.batch.count):
-            n = self.batch.id_lengths[i]
-            yield (self.types[self.batch.types[i]], self.batch.ids[at:at + n].decode("utf-8"), self.batch.deltas[i])
-            at += n
-
-    def sketches(self):
-        cdef uint64_t i, j, at = 0, item = 0, row = 0, end, priority
-        cdef uint32_t n
-        for i in range(self.batch.count):
-            n = self.batch.id_lengths[i]
-            if self.batch.item_counts[i] or self.batch.member_sizes[i]:
-                registers = {}
-                for j in range(item, item + self.batch.item_counts[i]):
-                    register = hll_item_register(self.batch.items[j])
-                    registers[register] = max(registers.get(register, 0), hll_item_rank(self.batch.items[j]))
-                members = []
-                end = row + self.batch.member_sizes[i]
-                j = row
-                while j < end:
-                    memcpy(&priority, self.batch.members + j, sizeof(priority))  # rows are not aligned
-                    members.append((priority, self.batch.members[j + 9:j + 9 + self.batch.members[j + 8]]))
-                    j += 9 + self.batch.members[j + 8]
-                yield (self.types[self.batch.types[i]], self.batch.ids[at:at + n].decode("utf-8"), registers, members)
-            at += n
-            item += self.batch.item_counts[i]
-            row += self.batch.member_sizes[i]
-
-    def events(self):
-        cdef uint64_t i, j
-        cdef reservoir_event_t event
-        for i in range(self.batch.event_types):
-            rows = []
-            for j in range(self.batch.events[i].n):
-                reservoir_get(&self.batch.events[i], j, &event)
-                rows.append((PyBytes_FromStringAndSize(<const char *>event.id, event.id_length).decode("utf-8"),
-                             PyBytes_FromStringAndSize(<const char *>event.member, event.member_length),
-                             event.time))
-            if rows:
-                yield self.types[i], reservoir_seen(&self.batch.events[i]), rows
-
-    def __dealloc__(self):
-        batch_free(&self.batch)
-
-
-cdef class UdpReceiver:
-    def __init__(self, Store store not None, int fileno):
-        cdef int error
-        if self.ready:
-            raise RuntimeError("a UdpReceiver is initialised once")
-        error = udp_init(&self.udp, fileno)
-        if error:
-            raise OSError(error, os.strerror(error))
-        self.udp.intake.store = &store.store
-        self.udp.intake.ledger = &store.ledger
-        self.udp.intake.tally = &store.tally
-        self.udp.intake.keys = &store.keys
-        self.owner = store
-        self.ready = True
-
-    def __dealloc__(self):
-        if self.ready:
-            udp_free(&self.udp)
-
-    def run(self):
-        cdef int error
-        with nogil:
-            error = udp_run(&self.udp)
-        if error:
-            raise OSError(error, os.strerror(error))
-
-    def stop(self):
-        udp_stop(&self.udp)
-
-    def stats(self):
-        return {"datagrams": fc_peek(&self.udp.datagrams), "frames": fc_peek(&self.udp.frames),
-                "bytes": fc_peek(&self.udp.bytes), "batches": fc_peek(&self.udp.batches),
-                "kernel_drops": fc_peek(&self.udp.kernel_drops), "truncated": fc_peek(&self.udp.truncated),
-                "errors": fc_peek(&self.udp.errors)}
-
-
-def bench_apply(Store store not None, list frames not None, int rounds):
-    """Decode and apply frames again and again, without the ledger; the two costs apart, in batches as a worker's."""
-    cdef bytes data = b"".join(frames)
-    cdef const uint8_t *base = at(data)
-    cdef const uint8_t *start
-    cdef const uint8_t *body = NULL
-    cdef scratch_t scratch
-    cdef frame_t f
-    cdef uint64_t i, n = len(frames), gathered, most = 0, records = 0, t0, decoding = 0, applying = 0
-    cdef uint32_t *sizes = <uint32_t *>malloc((n + 1) * sizeof(uint32_t))
-    cdef int error = E_NONE, gen
-    if sizes == NULL:
-        raise MemoryError
-    for i in range(n):
-        sizes[i] = <uint32_t>len(frames[i])
-        if sizes[i] > most:
-            most = sizes[i]
-    memset(&scratch, 0, sizeof(scratch))
-    if scratch_reserve(&scratch, APPLY_AT + most) < 0:
-        free(sizes)
-        raise MemoryError
-    with nogil:
-        for _ in range(rounds):
-            start = base
-            gathered = 0
-            t0 = monotonic_ns()
-            for i in range(n):
-                error = frame_header(start, sizes[i], NULL, &f, &body)
-                if error == E_NONE:
-                    error = frame_records(base, start, body, start + sizes[i], &store.store.types, &store.store.key,
-                                          True, scratch.records + gathered, &f)
-                if error != E_NONE:
-                    break
-                start += sizes[i]
-                gathered += f.records
-                records += f.records
-                if gathered >= APPLY_AT or i == n - 1:
-                    decoding += monotonic_ns() - t0
-                    t0 = monotonic_ns()
-                    gen = store_enter(&store.store)
-                    store_apply(&store.store, &scratch, base, scratch.records, gathered, gen)
-                    store_leave(&store.store, gen)
-                    applying += monotonic_ns() - t0
-                    gathered = 0
-                    t0 = monotonic_ns()
-            if error != E_NONE:
-                break
-    free(sizes)
-    scratch_free(&scratch)
-    if error != E_NONE:
-        raise FrameError(ERRORS[error - 1], f.error_at)
-    return decoding / 1e9, applying / 1e9, records

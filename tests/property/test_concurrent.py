@@ -9,7 +9,8 @@ from itertools import chain, count
 
 import pytest
 
-from fastcount._core import Store, UdpReceiver
+from fastcount._core import Store
+from fastcount._receiver import UdpReceiver
 from fastcount.errors import LimitReached
 from twin import frames
 from twin.threads import running

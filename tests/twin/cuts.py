@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable
 
-from fastcount._core import Batch
+from fastcount._batch import Batch
 from fastcount.native.hyperloglog import murmur64a
 from fastcount.native.samples import BottomK
 from twin.hll import place

@@ -34,7 +34,7 @@ def test_every_lock_has_its_place_in_the_order() -> None:
     table = re.findall(r"^\| \d \| `(\w+\.\w+)` \|", DOC, re.MULTILINE)
     found = []
     for text in TREE.values():
-        for name, body in re.findall(r"^cdef (?:struct|class) (\w+):(.*?)^(?=\S)", text, re.MULTILINE | re.DOTALL):
+        for name, body in re.findall(r"^cdef (?:struct|class) (\w+):(.*?)(?=^\S|\Z)", text, re.MULTILINE | re.DOTALL):
             found += [
                 f"{name}.{field}" for field in re.findall(r"^ +(?:cdef )?pthread_mutex_t (\w+)", body, re.MULTILINE)
             ]

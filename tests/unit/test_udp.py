@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 from fastcount import wire
-from fastcount._core import Store, UdpReceiver
+from fastcount._core import Store
+from fastcount._receiver import UdpReceiver
 from fastcount.address import HostPort, pack_address
 from fastcount.ingest import udp
 

@@ -18,7 +18,8 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from fastcount._core import Store, UdpReceiver
+from fastcount._core import Store
+from fastcount._receiver import UdpReceiver
 from fastcount.address import HostPort, pack_address
 from fastcount.errors import FastcountError, FrameError
 
