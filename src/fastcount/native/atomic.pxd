@@ -58,8 +58,8 @@ cdef extern from * nogil:
         __uint128_t r = (__uint128_t)a * b;
         return (uint64_t)r ^ (uint64_t)(r >> 64);
     }
-    /* gcc takes a function that does nothing but __builtin_prefetch for pure, and drops the calls of it (measured: at a
-       million names they are worth a factor of two); an empty asm keeps them */
+    /* gcc takes a function that does nothing but __builtin_prefetch for pure, and drops the calls of it (seen in the
+       binary; at a million names keeping them made apply 1.1 to 1.3 times as fast); an empty asm keeps them */
     static inline void fc_prefetch(const void *p) { __builtin_prefetch(p, 1, 3); __asm__ volatile("" : : "r"(p)); }
     static inline int fc_ctz(uint64_t v) { return __builtin_ctzll(v); }
     #endif

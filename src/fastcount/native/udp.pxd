@@ -11,7 +11,7 @@ from libc.stdint cimport uint8_t, uint64_t
 from fastcount.native.intake cimport intake_t
 
 cdef enum:
-    VECTOR = 16             # messages a recvmmsg (measured: bench/load)
+    VECTOR = 16             # messages a recvmmsg; not tuned
     BUFFER = 65_536
     SCRATCH = 65_536        # records gathered before they are applied
     APPLY_AT = 8192         # … or as soon as there are this many: they stay in the L2 cache
